@@ -1,0 +1,1 @@
+"""Likeness: the Blender side. Importing this package needs neither bpy nor torch."""

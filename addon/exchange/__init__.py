@@ -1,0 +1,1 @@
+"""What the Blender side and the backend share (standard library and numpy only)."""

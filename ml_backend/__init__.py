@@ -1,0 +1,1 @@
+"""The PyTorch backend: a photo in, an avatar package out. Never imports bpy."""
