@@ -127,7 +127,15 @@ def head_from_arrays(arrays: dict[str, np.ndarray], metadata: dict[str, str], de
         mirror_vertex=index["mirror_vertex"],
         arkit_expression=value["arkit_expression"],
         arkit_pose=value["arkit_pose"],
+        expression_limits=_expression_limits(arrays, device),
     )
+
+
+def _expression_limits(arrays: dict[str, np.ndarray], device: str) -> torch.Tensor:
+    """(E,2); named expressions, which need not say so, run from 0 to 1."""
+    count = arrays["expression_basis"].shape[2]
+    limits = arrays.get("expression_limits", np.tile([0.0, 1.0], (count, 1)))
+    return torch.from_numpy(np.ascontiguousarray(limits, np.float32)).to(device)
 
 
 def _check_shapes(arrays: dict[str, np.ndarray]) -> None:

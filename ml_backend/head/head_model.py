@@ -51,6 +51,7 @@ class HeadModel:
         masks: name -> (V,) 0-1.
         mirror_vertex: (V,) int64.
         arkit_expression: (52,E); arkit_pose: (52,15).
+        expression_limits: (E,2) the range in which each expression coefficient looks right.
     """
 
     name: str
@@ -76,6 +77,7 @@ class HeadModel:
     mirror_vertex: torch.Tensor
     arkit_expression: torch.Tensor
     arkit_pose: torch.Tensor
+    expression_limits: torch.Tensor
 
     @property
     def num_vertices(self) -> int:

@@ -1,0 +1,242 @@
+"""Lays the outer skin flat: one island, symmetric about u = 0.5, open along the back midline up to the crown.
+
+Only the half on the person's left is flattened; the other half is its mirror image, so the layout is exactly symmetric.
+The front midline is held on u = 0.5, and a barrier keeps the borders in the region left to the skin, so the halves
+cannot overlap. Eye and mouth openings are filled with fans of triangles while flattening, which keeps them open.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+from scipy.sparse.linalg import spsolve
+
+from .uv_flattening import (
+    FlatteningProblem,
+    Outline,
+    corner_triangles,
+    minimise_distortion,
+    polygon_edges,
+    rest_triangles,
+    tutte_embedding,
+)
+from .uv_islands import Piece, boundary_loops, fill_with_fan, take_piece
+
+
+@dataclass(frozen=True)
+class SkinLayoutSettings:
+    """How the texture is shared out over the skin.
+
+    Attributes:
+        face_uv_per_m: target scale of the face, texture widths per metre: a face of about 0.2 m by 0.26 m then takes a
+            bit more than 40% of the texture.
+        rest_uv_per_m: target scale far away from the face; what then fills the rest of the region.
+        blend_length_m: distance over which the scale goes from one to the other.
+        rest_importance: weight of the rest's distortion against the face's.
+        hole_importance: weight of the fans in the openings; they only have to stay upright.
+        seam_gap: distance of the seam from u = 0.5, half the gap between the two edges of the seam near the crown.
+        barrier: stiffness of the region's border.
+    """
+
+    face_uv_per_m: float = 3.3
+    rest_uv_per_m: float = 1.3
+    blend_length_m: float = 0.02
+    rest_importance: float = 0.3
+    hole_importance: float = 0.002
+    seam_gap: float = 0.004
+    barrier: float = 2e-5
+
+
+@dataclass(frozen=True)
+class HalfSkin:
+    """The half of the skin on the person's left.
+
+    Attributes:
+        piece: its polygons.
+        front: (A,) local midline vertices from the neck's front edge up to the crown, bottom to top.
+        seam: (B,) local midline vertices from the crown (included) down to the neck's back edge (included).
+        neck: (C,) local vertices of the neck's edge from back to front, without the two on the midline.
+        holes: openings, each a path of local vertices; closed when first and last are equal.
+    """
+
+    piece: Piece
+    front: NDArray[np.int64]
+    seam: NDArray[np.int64]
+    neck: NDArray[np.int64]
+    holes: tuple[NDArray[np.int64], ...]
+
+
+def half_skin(
+    vertices: NDArray[np.float64], polygons: NDArray[np.int64], rows: NDArray[np.int64], mirror_vertex: NDArray[np.int64]
+) -> HalfSkin:
+    """Takes the left half of the skin and orders its border.
+
+    Args:
+        vertices: (V, 3) metres.
+        polygons: (Q, 4) of the whole head.
+        rows: (S,) the skin's polygons.
+        mirror_vertex: (V,).
+
+    Returns:
+        The half with its border in parts.
+
+    Raises:
+        ValueError: polygons cross the midline, or the border is not one loop through neck and crown.
+    """
+    centres = np.array([vertices[polygon[polygon >= 0], 0].mean() for polygon in polygons[rows]])
+    piece = take_piece(polygons, rows[centres > 0])
+    points = vertices[piece.vertices]
+    if points[:, 0].min() < -1e-6:
+        raise ValueError("a polygon of the skin crosses the midline")
+    on_midline = mirror_vertex[piece.vertices] == piece.vertices
+    outer, *inner = boundary_loops(piece.polygons)
+    if on_midline[outer].sum() != on_midline.sum():
+        raise ValueError("the midline is not on one border of the half skin")
+    runs = _runs_between_midline(outer, on_midline)
+    lowest = min(range(len(runs)), key=lambda i: points[runs[i], 1].mean())
+    neck = runs[lowest]
+    mouths = [run for i, run in enumerate(runs) if i != lowest]
+    start = int(np.flatnonzero(outer == neck[-1])[0])
+    midline = np.roll(outer, -start)[: len(outer) - len(neck) + 2]  # from the neck's one end round to its other
+    front, seam = _split_at_crown(midline[on_midline[midline]], points, neck)
+    holes = tuple(np.append(loop, loop[0]) for loop in inner) + tuple(mouths)
+    return HalfSkin(piece, front, seam, _from_back_to_front(neck, points)[1:-1], holes)
+
+
+def _from_back_to_front(path: NDArray[np.int64], points: NDArray[np.float64]) -> NDArray[np.int64]:
+    return path if points[path[0], 2] < points[path[-1], 2] else path[::-1]
+
+
+def _runs_between_midline(loop: NDArray[np.int64], on_midline: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Parts of a loop that leave the midline, each with the midline vertices at its ends."""
+    start = int(np.flatnonzero(on_midline[loop])[0])
+    closed = np.append(np.roll(loop, -start), loop[start])
+    stops = np.flatnonzero(on_midline[closed])
+    return [closed[a : b + 1] for a, b in zip(stops[:-1], stops[1:], strict=True) if b - a > 1]
+
+
+def _split_at_crown(
+    midline: NDArray[np.int64], points: NDArray[np.float64], neck: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if midline[0] == _from_back_to_front(neck, points)[0]:
+        midline = midline[::-1]
+    crown = int(np.argmax(points[midline, 1]))
+    return midline[: crown + 1], midline[crown:]
+
+
+def flatten_half_skin(
+    half: HalfSkin,
+    vertices: NDArray[np.float64],
+    face_mask: NDArray[np.float64],
+    floor: float,
+    margin: float,
+    settings: SkinLayoutSettings,
+) -> NDArray[np.float64]:
+    """Lays the left half of the skin into the region u in [0.5, 1 - margin], v in [floor, 1 - margin].
+
+    Args:
+        half: from `half_skin`.
+        vertices: (V, 3) metres.
+        face_mask: (V,) 0 to 1.
+        floor: lower limit of the region.
+        margin: what stays free at the texture's edge.
+        settings: how the area is shared out.
+
+    Returns:
+        (N, 2) UV of the half's local vertices.
+    """
+    points, polygons, num_filled = _fill_holes(half, vertices)
+    lower, upper = (0.5, floor), (1 - margin, 1 - margin)
+    boundary, boundary_uv = _start_outline(half, points, lower, upper, num_filled)
+    start = tutte_embedding(polygons, boundary, boundary_uv, len(points))
+    triangles, owners = corner_triangles(polygons)
+    is_hole = owners >= len(half.piece.polygons)
+    scale, face = _target_scale(points, polygons, face_mask, half, settings)
+    rest = rest_triangles(points, triangles) * scale[triangles].mean(1)[:, None, None]
+    area = np.linalg.det(rest) / 2
+    importance = settings.rest_importance + (1 - settings.rest_importance) * face[triangles].mean(1)
+    weights = area * np.where(is_hole, settings.hole_importance, importance)
+    frozen = np.zeros((len(points), 2), bool)
+    frozen[half.front, 0] = True
+    frozen[len(half.piece.vertices) :, 0] = np.abs(points[len(half.piece.vertices) :, 0]) < 1e-6
+    held = np.concatenate([half.seam[1:], half.neck, half.front[:1]])
+    outline = Outline((0.5 + settings.seam_gap, floor), upper, held, settings.barrier)
+    problem = FlatteningProblem(triangles, np.linalg.inv(rest), weights / weights.sum(), frozen, outline)
+    return minimise_distortion(problem, start)[: len(half.piece.vertices)]
+
+
+def _fill_holes(
+    half: HalfSkin, vertices: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
+    points = vertices[half.piece.vertices]
+    polygons = half.piece.polygons
+    for hole in half.holes:
+        centre = points[hole].mean(0)
+        if hole[0] != hole[-1]:  # half of an opening on the midline
+            centre[0] = 0.0
+        polygons = fill_with_fan(polygons, hole, len(points))
+        points = np.vstack([points, centre])
+    return points, polygons, len(half.holes)
+
+
+def _start_outline(
+    half: HalfSkin,
+    points: NDArray[np.float64],
+    lower: tuple[float, float],
+    upper: tuple[float, float],
+    num_filled: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """A rectangle for Tutte's embedding: front midline left, seam on top and right, neck at the bottom."""
+    inset = 0.01  # inside the barrier
+    left, right, bottom, top = lower[0], upper[0] - inset, lower[1] + inset, upper[1] - inset
+    centres = np.arange(len(points) - num_filled, len(points))
+    centres = centres[np.abs(points[centres, 0]) < 1e-6]
+    front = np.concatenate([half.front, centres])
+    front_length = _arc_length(points[half.front])
+    # a fan's centre goes between the two ends of its opening
+    heights = [*front_length]
+    for centre in centres:
+        hole = next(h for h, c in zip(half.holes, range(len(points) - num_filled, len(points)), strict=True) if c == centre)
+        ends = np.isin(half.front, [hole[0], hole[-1]])
+        heights.append(front_length[ends].mean())
+    order = np.argsort(heights)
+    front = front[order]
+    shares = np.asarray(heights)[order] / max(heights)
+    front_uv = np.stack([np.full(len(front), left), bottom + shares * (top - bottom)], 1)
+    seam_share = _arc_length(points[half.seam])
+    seam_place = seam_share / seam_share[-1] * ((right - left) + (top - bottom))
+    on_top = seam_place < right - left
+    corner = int(np.flatnonzero(~on_top)[0])
+    seam_place[corner] = right - left  # one vertex stands in the corner, so that the outline is the rectangle
+    seam_uv = np.where(
+        (seam_place <= right - left)[:, None],
+        np.stack([left + seam_place, np.full(len(half.seam), top)], 1),
+        np.stack([np.full(len(half.seam), right), top - (seam_place - (right - left))], 1),
+    )
+    neck_share = np.linspace(0, 1, len(half.neck) + 2)[1:-1]
+    neck_uv = np.stack([right + neck_share * (left - right), np.full(len(half.neck), bottom)], 1)
+    return np.concatenate([front, half.seam[1:], half.neck]), np.concatenate([front_uv, seam_uv[1:], neck_uv])
+
+
+def _arc_length(path: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+
+
+def _target_scale(
+    points: NDArray[np.float64],
+    polygons: NDArray[np.int64],
+    face_mask: NDArray[np.float64],
+    half: HalfSkin,
+    settings: SkinLayoutSettings,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scale (N,) in UV per metre and the smoothed face mask (N,): the mask diffused over the blend length."""
+    mask = np.ones(len(points))
+    mask[: len(half.piece.vertices)] = face_mask[half.piece.vertices]
+    edges = polygon_edges(polygons)
+    edges = np.concatenate([edges, edges[:, ::-1]])
+    conductance = (settings.blend_length_m / np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)) ** 2 / 4
+    graph = sparse.coo_matrix((conductance, (edges[:, 0], edges[:, 1])), shape=(len(points),) * 2).tocsr()
+    laplacian = sparse.diags(np.asarray(graph.sum(1)).ravel()) - graph
+    smooth = spsolve((sparse.eye(len(points)) + laplacian).tocsc(), mask)
+    return settings.rest_uv_per_m * (settings.face_uv_per_m / settings.rest_uv_per_m) ** smooth, smooth

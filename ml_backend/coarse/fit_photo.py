@@ -1,0 +1,185 @@
+"""From a tracked face to a coarse head: landmarks first, then silhouette, then shading."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ml_backend.coarse.appearance import (
+    Appearance,
+    albedo_at_vertices,
+    estimate_appearance,
+    scale_photo,
+    visible_vertices,
+)
+from ml_backend.coarse.coarse_fit import CoarseFit
+from ml_backend.coarse.gauss_newton import Term, minimise
+from ml_backend.coarse.landmark_term import LandmarkTerm, landmark_targets
+from ml_backend.coarse.parameters import FitParameters
+from ml_backend.coarse.photometric_term import PhotometricTerm
+from ml_backend.coarse.prior_term import PriorTerm
+from ml_backend.coarse.rigid_start import rigid_start
+from ml_backend.coarse.silhouette_term import SilhouetteTerm
+from ml_backend.head.albedo_model import AlbedoModel
+from ml_backend.head.head_model import HeadModel
+from ml_backend.tracking.face_tracker import TrackedFace
+from ml_backend.tracking.landmark_topology import CONTOUR_EAR_TO_EAR, IBUG_68_FROM_478
+
+RIGID_ITERATIONS = 6
+LANDMARK_ITERATIONS = 20
+PHOTOMETRIC_ROUNDS = 2
+PHOTOMETRIC_ITERATIONS = 4
+# turned further than this, half of the face is a guess; radians
+PROFILE_YAW = math.radians(60)
+# a mean landmark error above this (percent of the outer eye corners' distance) is worth a warning
+POOR_FIT_PERCENT = 5.0
+# fewer pixels between the outer eye corners than this give a soft texture
+SMALL_FACE_PX = 60.0
+# iBUG indices of the outer eye corners
+OUTER_EYE_CORNERS = (36, 45)
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How to fit.
+
+    Attributes:
+        focal_px: focal length of a perspective camera in pixels of the photo; None = scaled orthographic.
+        use_silhouette: the first paper's eq. 1 for the contour; off = fixed contour points.
+        use_photometric: refine by shading.
+    """
+
+    focal_px: float | None = None
+    use_silhouette: bool = True
+    use_photometric: bool = True
+
+
+def fit_photo(
+    pixels: np.ndarray,
+    face: TrackedFace,
+    head: HeadModel,
+    albedo_model: AlbedoModel,
+    options: FitOptions = FitOptions(),  # noqa: B008 (frozen)
+) -> CoarseFit:
+    """Fit a head to a photo.
+
+    Args:
+        pixels: (H,W,3) uint8 sRGB.
+        face: the tracker's landmarks on that photo.
+
+    Source: DESIGN of the first paper's coarse stage (sections 3.1-3.2) solved per photo by Gauss-Newton.
+    """
+    height, width = pixels.shape[:2]
+    landmarks = torch.from_numpy(np.ascontiguousarray(face.landmarks_px, np.float32))
+    with torch.no_grad():
+        parameters = rigid_start(head, landmarks, options.focal_px, (width, height))
+        terms = _landmark_terms(head, landmarks, options)
+        parameters = minimise(parameters, terms, _rigid_only(head), RIGID_ITERATIONS)
+        everything = torch.ones_like(parameters.vector, dtype=torch.bool)
+        parameters = minimise(parameters, terms, everything, LANDMARK_ITERATIONS)
+        mean, basis = albedo_at_vertices(head, albedo_model)
+        appearance = _estimate_appearance(pixels, head, parameters, mean, basis)
+        for _ in range(PHOTOMETRIC_ROUNDS if options.use_photometric else 0):
+            term = _photometric_term(pixels, head, parameters, appearance, mean, basis)
+            parameters = minimise(parameters, [*terms, term], everything, PHOTOMETRIC_ITERATIONS)
+            appearance = _estimate_appearance(pixels, head, parameters, mean, basis)
+        error = landmark_error_percent(head, parameters, landmarks)
+    return CoarseFit(
+        shape=parameters.shape,
+        expression=parameters.expression,
+        pose=parameters.pose,
+        camera=parameters.camera,
+        light=appearance.light,
+        albedo=appearance.albedo,
+        landmark_error_percent=error,
+        warnings=_warnings(parameters, landmarks, error),
+    )
+
+
+def _landmark_terms(head: HeadModel, landmarks: torch.Tensor, options: FitOptions) -> list[Term]:
+    targets = landmark_targets(landmarks, head)
+    if not options.use_silhouette:
+        return [PriorTerm(head), LandmarkTerm(head, targets)]
+    return [PriorTerm(head), LandmarkTerm(head, targets, CONTOUR_EAR_TO_EAR), SilhouetteTerm(head, targets)]
+
+
+def _rigid_only(head: HeadModel) -> torch.Tensor:
+    """(P,) bool: global rotation and camera."""
+    pose = head.num_shape + head.num_expression
+    free = torch.zeros(pose + 18, dtype=torch.bool)
+    free[pose : pose + 3] = True
+    free[-3:] = True
+    return free
+
+
+def _skin_region(head: HeadModel) -> torch.Tensor:
+    """(V,) where the photo shows skin that the albedo basis describes."""
+    region = head.masks["face"].clone()
+    for name in ("inner_mouth", "brows"):
+        region *= 1 - head.masks[name]
+    skin = head.part_names.index("skin")
+    others = head.triangles[head.triangle_part != skin].unique()
+    region[others] = 0
+    return region
+
+
+def _estimate_appearance(
+    pixels: np.ndarray, head: HeadModel, parameters: FitParameters, mean: torch.Tensor, basis: torch.Tensor
+) -> Appearance:
+    samples = visible_vertices(head, parameters, _skin_region(head))
+    colour = scale_photo(pixels, parameters).sample(samples.image)
+    return estimate_appearance(colour, samples, mean, basis)
+
+
+def _photometric_term(
+    pixels: np.ndarray,
+    head: HeadModel,
+    parameters: FitParameters,
+    appearance: Appearance,
+    mean: torch.Tensor,
+    basis: torch.Tensor,
+) -> PhotometricTerm:
+    samples = visible_vertices(head, parameters, _skin_region(head))
+    albedo = mean + torch.einsum("a,avc->vc", appearance.albedo, basis)
+    return PhotometricTerm(head, scale_photo(pixels, parameters), samples, appearance, albedo)
+
+
+def ibug_landmarks(head: HeadModel, parameters: FitParameters) -> torch.Tensor:
+    """The head's 68 iBUG landmarks in the photo, the contour for its yaw.
+
+    Returns:
+        (68,2) pixels.
+    """
+    posed = head.vertices(parameters.shape[None], parameters.expression[None], parameters.pose[None])
+    points = head.landmarks_68.on(posed, head.triangles)[0]
+    nearest = int((head.contour_yaw - parameters.pose[1]).abs().argmin())
+    points[:17] = head.contour.on(posed, head.triangles)[0, nearest]
+    return parameters.camera.project(points)[:, :2]
+
+
+def landmark_error_percent(head: HeadModel, parameters: FitParameters, landmarks: torch.Tensor) -> float:
+    """Mean distance of the 68 landmarks over the distance of the outer eye corners, in percent.
+
+    Args:
+        landmarks: (478,3) of the tracker, pixels. The eye corners' distance is taken in three dimensions, so that
+            turned heads are not judged more harshly.
+    """
+    target = landmarks[torch.as_tensor(IBUG_68_FROM_478)]
+    eyes = (target[OUTER_EYE_CORNERS[0]] - target[OUTER_EYE_CORNERS[1]]).norm()
+    distance = (ibug_landmarks(head, parameters) - target[:, :2]).norm(dim=1).mean()
+    return float(100 * distance / eyes)
+
+
+def _warnings(parameters: FitParameters, landmarks: torch.Tensor, error: float) -> tuple[str, ...]:
+    warnings = []
+    target = landmarks[torch.as_tensor(IBUG_68_FROM_478)]
+    if (target[OUTER_EYE_CORNERS[0]] - target[OUTER_EYE_CORNERS[1]]).norm() < SMALL_FACE_PX:
+        warnings.append("The face is small in this photo, so its texture is soft; a larger photo gives a sharper one.")
+    if abs(float(parameters.pose[1])) > PROFILE_YAW:
+        warnings.append("The face is seen from the side, so its other half is completed by symmetry.")
+    if error > POOR_FIT_PERCENT:
+        warnings.append("The head does not follow this face closely; a frontal photo without hands or hair helps.")
+    return tuple(warnings)
