@@ -12,6 +12,7 @@ from ml_backend.coarse.parameters import FitParameters
 from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel, vertex_normals
 from ml_backend.rendering import spherical_harmonics
+from ml_backend.rendering.colour import linear_from_srgb_u8
 from ml_backend.rendering.rasterizer import rasterize
 
 # The photo is brought to this size for colours: a vertex spacing of the face is about a pixel, so that none is aliased.
@@ -71,11 +72,6 @@ def _remap(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     return cv2.remap(image, points[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
 
 
-def linear_from_srgb(values: np.ndarray) -> np.ndarray:
-    """Linear light of sRGB values in 0-1 (IEC 61966-2-1)."""
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
 def scale_photo(pixels: np.ndarray, parameters: FitParameters) -> ScaledPhoto:
     """Cut the head out of a photo, at the size that the vertices can resolve.
 
@@ -89,8 +85,7 @@ def scale_photo(pixels: np.ndarray, parameters: FitParameters) -> ScaledPhoto:
     right, bottom = min(width, int(x + reach) + 1), min(height, int(y + reach) + 1)
     if right - left < 2 or bottom - top < 2:
         left, top, right, bottom = 0, 0, width, height
-    table = linear_from_srgb(np.arange(256, dtype=np.float32) / 255)
-    crop = cv2.LUT(np.ascontiguousarray(pixels[top:bottom, left:right]), table.reshape(256, 1))
+    crop = linear_from_srgb_u8(pixels[top:bottom, left:right])
     scale = min(1.0, PX_PER_M / parameters.px_per_m)
     size = (max(2, round(crop.shape[1] * scale)), max(2, round(crop.shape[0] * scale)))
     small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)

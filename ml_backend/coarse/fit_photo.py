@@ -62,7 +62,7 @@ def fit_photo(
     face: TrackedFace,
     head: HeadModel,
     albedo_model: AlbedoModel,
-    options: FitOptions = FitOptions(),  # noqa: B008 (frozen)
+    options: FitOptions = FitOptions(),
 ) -> CoarseFit:
     """Fit a head to a photo.
 

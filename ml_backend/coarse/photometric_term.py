@@ -53,11 +53,7 @@ class PhotometricTerm:
         normals, normals_by = self._normals(point.positions, point.by_parameters)
         image = point.image[self.sample]
         shade = spherical_harmonics.shading(normals, self.light)
-        # d shade / d normal, by forward differences of a quadratic: exact through its own derivative
-        shade_by_normal = torch.func.vmap(
-            lambda d: torch.func.jvp(lambda n: spherical_harmonics.shading(n, self.light), (normals,), (d,))[1],
-            out_dims=-1,
-        )(torch.eye(3)[:, None].expand(3, len(normals), 3))
+        shade_by_normal = torch.einsum("njk,jc->nck", spherical_harmonics.basis_derivative(normals), self.light)
         predicted_by_normal = (self.albedo[:, :, None] * shade_by_normal).mean(1)
         value = (self.photo.sample(image) - self.albedo * shade).mean(1)
         gradient = self.photo.gradient(image).mean(1)

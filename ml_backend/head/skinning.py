@@ -28,11 +28,39 @@ def rotation_matrices(axis_angle: torch.Tensor) -> torch.Tensor:
     # Taylor series near zero, so that the derivative there is exact too
     sine_term = torch.where(small, 1 - squared / 6, angle.sin() / angle)
     cosine_term = torch.where(small, 0.5 - squared / 24, (1 - angle.cos()) / safe)
-    x, y, z = axis_angle.unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*axis_angle.shape[:-1], 3, 3)
+    cross = cross_matrices(axis_angle)
     identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
     return identity + sine_term * cross + cosine_term * (cross @ cross)
+
+
+def rotation_derivatives(axis_angle: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
+    """Derivatives of rotation matrices by their axis-angle vectors.
+
+    Args:
+        axis_angle: (..., 3) radians; rotation: (..., 3, 3) their matrices.
+
+    Returns:
+        (..., 3, 3, 3): the first of the three last axes counts the vector's components.
+
+    Source: dR = [J_l(v) dv]_x R with the left Jacobian J_l = I + (1 - cos a)/a^2 [v]_x + (a - sin a)/a^3 [v]_x^2.
+    """
+    squared = (axis_angle * axis_angle).sum(-1)[..., None, None]
+    small = squared < 1e-4
+    safe = torch.where(small, torch.ones_like(squared), squared)
+    angle = safe.sqrt()
+    first = torch.where(small, 0.5 - squared / 24, (1 - angle.cos()) / safe)
+    second = torch.where(small, 1 / 6 - squared / 120, (angle - angle.sin()) / (safe * angle))
+    cross = cross_matrices(axis_angle)
+    identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
+    left_jacobian = identity + first * cross + second * (cross @ cross)
+    return cross_matrices(left_jacobian.transpose(-1, -2)) @ rotation[..., None, :, :]
+
+
+def cross_matrices(vectors: torch.Tensor) -> torch.Tensor:
+    """(..., 3, 3) matrices [v]_x of vectors (..., 3), so that [v]_x w = v x w."""
+    x, y, z = vectors.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*vectors.shape, 3)
 
 
 @dataclass(frozen=True)
@@ -134,24 +162,49 @@ class SkinnedModel:
             shape: (S,); expression: (E,); pose: (3J,).
 
         Source: own derivation. With the rotations fixed the model is linear in shape and expression; the pose columns
-        are forward-mode derivatives.
+        carry the derivative of each joint's rotation down the tree by the product rule.
         """
-        local = rotation_matrices(pose.reshape(1, -1, 3))
+        vectors = pose.reshape(1, -1, 3)
+        local = rotation_matrices(vectors)
         rotations, offsets = self._joint_transforms(local, self.joints(shape[None]))
         rest = self.rest_positions(shape[None], expression[None], local)
         blended = torch.einsum("nj,jab->nab", self.skinning_weights, rotations[0])
         joint_columns = self.joint_shape_basis.permute(2, 0, 1)
         _, offset_columns = self._joint_transforms(local.expand(len(joint_columns), -1, -1, -1), joint_columns)
         by_shape = blended @ self.shape_basis + torch.einsum("nj,sjc->ncs", self.skinning_weights, offset_columns)
-
-        def posed(pose_columns: torch.Tensor) -> torch.Tensor:
-            return self.positions(shape[None], expression[None], pose_columns[None])[0]
-
-        directions = torch.eye(pose.shape[0], dtype=pose.dtype, device=pose.device)
-        by_pose = torch.func.vmap(lambda d: torch.func.jvp(posed, (pose,), (d,))[1], out_dims=-1)(directions)
         return Linearization(
-            self._blend(rest, rotations, offsets)[0], by_shape, blended @ self.expression_basis, by_pose
+            self._blend(rest, rotations, offsets)[0],
+            by_shape,
+            blended @ self.expression_basis,
+            self._by_pose(vectors[0], local[0], self.joints(shape[None])[0], rest[0], blended),
         )
+
+    def _by_pose(
+        self,
+        vectors: torch.Tensor,
+        local: torch.Tensor,
+        joints: torch.Tensor,
+        rest: torch.Tensor,
+        blended: torch.Tensor,
+    ) -> torch.Tensor:
+        """(N,3,3J) derivative of the posed vertices by the axis-angle vectors (J,3)."""
+        count = len(self.parents)
+        tangents = local.new_zeros(3 * count, count, 3, 3)
+        turned = rotation_derivatives(vectors, local)
+        for joint in range(count):
+            tangents[3 * joint : 3 * joint + 3, joint] = turned[joint]
+        world, world_tangents, origin_tangents = [local[0]], [tangents[:, 0]], [local.new_zeros(3 * count, 3)]
+        for joint, parent in enumerate(self.parents[1:], start=1):
+            bone = joints[joint] - joints[parent]
+            world.append(world[parent] @ local[joint])
+            world_tangents.append(world_tangents[parent] @ local[joint] + world[parent] @ tangents[:, joint])
+            origin_tangents.append(origin_tangents[parent] + world_tangents[parent] @ bone)
+        turning = torch.stack(world_tangents, 1)
+        moving = torch.stack(origin_tangents, 1) - (turning @ joints[..., None])[..., 0]
+        skinned = torch.einsum("nj,pjab,nb->nap", self.skinning_weights, turning, rest)
+        skinned = skinned + torch.einsum("nj,pja->nap", self.skinning_weights, moving)
+        correctives = self.pose_basis @ tangents[:, 1:].flatten(1).T
+        return skinned + blended @ correctives
 
     def _joint_transforms(self, local: torch.Tensor, joints: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """World rotation (B,J,3,3) and offset (B,J,3) of each joint, so that a bound point p goes to R p + o."""

@@ -35,6 +35,25 @@ def basis(normals: torch.Tensor) -> torch.Tensor:
     )
 
 
+def basis_derivative(normals: torch.Tensor) -> torch.Tensor:
+    """(..., 9, 3) derivative of `basis` by the normals (..., 3)."""
+    x, y, z = normals.unbind(-1)
+    zero = torch.zeros_like(x)
+    one = torch.ones_like(x)
+    rows = [
+        (zero, zero, zero),
+        (zero, 0.488603 * one, zero),
+        (zero, zero, 0.488603 * one),
+        (0.488603 * one, zero, zero),
+        (1.092548 * y, 1.092548 * x, zero),
+        (zero, 1.092548 * z, 1.092548 * y),
+        (zero, zero, 6 * 0.315392 * z),
+        (1.092548 * z, zero, 1.092548 * x),
+        (2 * 0.546274 * x, -2 * 0.546274 * y, zero),
+    ]
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+
 def shading(normals: torch.Tensor, light: torch.Tensor) -> torch.Tensor:
     """Irradiance colour at normals: multiply with linear albedo to get linear radiance.
 

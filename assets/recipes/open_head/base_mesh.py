@@ -29,6 +29,7 @@ _HELPER_GROUPS = {"upper_teeth": "helper-upper-teeth", "lower_teeth": "helper-lo
 
 # The face proper on the base mesh, metres from the eye midpoint: chin to hairline, in front of the ears.
 _FACE_BOTTOM_M, _FACE_TOP_M, _FACE_BACK_M = -0.112, 0.068, -0.070
+_JAW_LINE_START_M, _JAW_LINE_SLOPE = -0.015, 0.9  # behind this depth the lower edge rises along the jaw
 _FACE_EDGE_M = 0.006  # width over which the mask fades
 _MAX_DOWNWARD = 0.75  # skin whose normal points down more than this is the underside of the jaw
 
@@ -203,7 +204,8 @@ def face_proper(vertices: np.ndarray, polygons: np.ndarray, is_skin: np.ndarray,
     """
     normals = vertex_normals(vertices, triangulate(polygons)[0])
     x, y, z = vertices.T
-    edges = ((y - _FACE_BOTTOM_M), (_FACE_TOP_M - y), (z - _FACE_BACK_M))
+    bottom = _FACE_BOTTOM_M + _JAW_LINE_SLOPE * np.maximum(_JAW_LINE_START_M - z, 0)
+    edges = (y - bottom, _FACE_TOP_M - y, z - _FACE_BACK_M)
     weight = np.minimum.reduce([np.clip(edge / _FACE_EDGE_M, 0, 1) for edge in edges])
     weight *= np.clip((normals[:, 1] + _MAX_DOWNWARD) / 0.1, 0, 1)
     skin = np.zeros(len(vertices), bool)

@@ -39,6 +39,7 @@ class SkinLayoutSettings:
         barrier: stiffness of the region's border.
     """
 
+    vertical_stretch: float = 1.1
     face_uv_per_m: float = 3.3
     rest_uv_per_m: float = 1.3
     blend_length_m: float = 0.02
@@ -147,7 +148,8 @@ def flatten_half_skin(
         (N, 2) UV of the half's local vertices.
     """
     points, polygons, num_filled = _fill_holes(half, vertices)
-    lower, upper = (0.5, floor), (1 - margin, 1 - margin)
+    stretch = settings.vertical_stretch
+    lower, upper = (0.5, floor / stretch), (1 - margin, (1 - margin) / stretch)
     boundary, boundary_uv = _start_outline(half, points, lower, upper, num_filled)
     start = tutte_embedding(polygons, boundary, boundary_uv, len(points))
     triangles, owners = corner_triangles(polygons)
@@ -161,9 +163,9 @@ def flatten_half_skin(
     frozen[half.front, 0] = True
     frozen[len(half.piece.vertices) :, 0] = np.abs(points[len(half.piece.vertices) :, 0]) < 1e-6
     held = np.concatenate([half.seam[1:], half.neck, half.front[:1]])
-    outline = Outline((0.5 + settings.seam_gap, floor), upper, held, settings.barrier)
+    outline = Outline((0.5 + settings.seam_gap, lower[1]), upper, held, settings.barrier)
     problem = FlatteningProblem(triangles, np.linalg.inv(rest), weights / weights.sum(), frozen, outline)
-    return minimise_distortion(problem, start)[: len(half.piece.vertices)]
+    return minimise_distortion(problem, start)[: len(half.piece.vertices)] * (1, stretch)
 
 
 def _fill_holes(

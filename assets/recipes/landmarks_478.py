@@ -1,0 +1,194 @@
+"""Finds the tracker's 478 points on a head: runs the tracker on renders of the head and projects back.
+
+The same tracker reads the user's photos, so its own idea of where a point lies cancels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from addon.exchange.safetensors_file import write_safetensors
+from ml_backend.head.albedo_model import load_albedo_model
+from ml_backend.tracking.face_tracker import FaceTracker
+from ml_backend.tracking.landmark_topology import IRISES
+from scipy.spatial import cKDTree
+
+from ml_backend.head.head_file import head_from_arrays, read_head_file
+from ml_backend.head.head_model import HeadModel, vertex_normals
+from ml_backend.rendering.camera import SCALED_ORTHOGRAPHIC, Camera
+from ml_backend.rendering.render_head import render_head
+from ml_backend.rendering.spherical_harmonics import ambient_light
+
+NUM_RENDERS = 120
+IMAGE_PX = 480
+PX_PER_M = 1500.0
+SEED = 478
+# renders stay near the frontal view, where every point is seen; radians, one standard deviation
+TURN_SIGMA = (0.12, 0.18, 0.05)
+SHAPE_SIGMA = 0.7
+# a point whose position on the head scatters by this much (metres) gets half the weight
+HALF_WEIGHT_SCATTER_M = 0.002
+# renders in which a point lands further than this (pixels) from the surface it belongs to are left out
+MAX_DISTANCE_PX = 12.0
+
+
+def embed_landmarks(head_file: Path) -> None:
+    """Write the 478-point embedding and its weights into a head file."""
+    arrays, metadata = read_head_file(head_file)
+    head = head_from_arrays(arrays, metadata)
+    hits = collect_hits(head)
+    triangle, barycentric, scatter = consensus(head, hits)
+    arrays["landmarks_478_triangle"] = triangle.astype(np.int32)
+    arrays["landmarks_478_barycentric"] = barycentric.astype(np.float32)
+    arrays["landmarks_478_weight"] = (1 / (1 + (scatter / HALF_WEIGHT_SCATTER_M) ** 2)).astype(np.float32)
+    write_safetensors(head_file, arrays, metadata)
+
+
+def collect_hits(head: HeadModel) -> np.ndarray:
+    """Where each point lands on the template, for each render.
+
+    Returns:
+        (R,478,3) metres on the template; NaN where it did not land.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    tracker, albedo = FaceTracker(), load_albedo_model()
+    rows = []
+    for _ in range(NUM_RENDERS):
+        shape = SHAPE_SIGMA * torch.randn(head.num_shape, generator=generator)
+        pose = torch.zeros(15)
+        pose[:3] = torch.tensor(TURN_SIGMA) * torch.randn(3, generator=generator)
+        posed = head.vertices(shape[None], torch.zeros(1, head.num_expression), pose[None])[0]
+        colours = albedo.texture(0.7 * torch.randn(albedo.basis.shape[0], generator=generator)).clamp(0, 1)
+        camera = _camera(posed)
+        photo = render_head(head, posed, camera, _soft_light(generator), colours)
+        faces = tracker.find_faces(photo, max_faces=1)
+        if faces:
+            rows.append(_hits(head, posed, camera, torch.from_numpy(faces[0].landmarks_px[:, :2])))
+    return np.stack(rows)
+
+
+def _camera(posed: torch.Tensor) -> Camera:
+    middle = posed.mean(0)
+    half = IMAGE_PX / 2
+    centre = (half - PX_PER_M * float(middle[0]), half + PX_PER_M * float(middle[1]))
+    return Camera(SCALED_ORTHOGRAPHIC, (IMAGE_PX, IMAGE_PX), scale_px_per_m=PX_PER_M, centre_px=centre)
+
+
+def _soft_light(generator: torch.Generator) -> torch.Tensor:
+    light = ambient_light(0.9)
+    light[1:4] = torch.tensor([0.25, 0.4, 0.0])[:, None] + 0.15 * torch.randn(3, 1, generator=generator)
+    return light
+
+
+def _hits(head: HeadModel, posed: torch.Tensor, camera: Camera, landmarks: torch.Tensor) -> np.ndarray:
+    """(478,3) template positions under the landmarks, skin points on skin and irises on the eyeballs."""
+    image = camera.project(posed).numpy()
+    facing = vertex_normals(posed[None], head.triangles)[0, :, 2] > 0.05
+    result = np.full((478, 3), np.nan)
+    irises = np.zeros(478, bool)
+    irises[list(IRISES)] = True
+    for chosen, triangles in ((~irises, _skin_triangles(head)), (irises, _eye_triangles(head))):
+        front = triangles[facing[triangles].all(1)]
+        points = landmarks.numpy()[chosen]
+        result[chosen] = _lift(points, image, front.numpy(), head.skinned.template.numpy())
+    return result
+
+
+def _skin_triangles(head: HeadModel) -> torch.Tensor:
+    skin = head.triangle_part == head.part_names.index("skin")
+    inside = head.masks["inner_mouth"][head.triangles].amax(1) > 0.5
+    return head.triangles[skin & ~inside]
+
+
+def _eye_triangles(head: HeadModel) -> torch.Tensor:
+    parts = [head.part_names.index("left_eye"), head.part_names.index("right_eye")]
+    return head.triangles[torch.isin(head.triangle_part, torch.tensor(parts))]
+
+
+def _lift(points: np.ndarray, image: np.ndarray, triangles: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """Template positions of image points: the nearest point, in the image, of the nearest front-facing triangles."""
+    centroid = image[triangles].mean(1)
+    _, nearest = cKDTree(centroid[:, :2]).query(points, k=24)
+    corners = image[triangles[nearest]]
+    weights = _closest_barycentric(points[:, None], corners[..., :2])
+    reached = (weights[..., None] * corners).sum(2)
+    distance = np.linalg.norm(reached[..., :2] - points[:, None], axis=-1)
+    # among triangles equally near in the image, the one in front
+    best = (np.round(distance, 2) + 1e-3 * reached[..., 2]).argmin(1)
+    row = np.arange(len(points))
+    lifted = (weights[row, best][..., None] * template[triangles[nearest[row, best]]]).sum(1)
+    lifted[distance[row, best] > MAX_DISTANCE_PX] = np.nan
+    return lifted
+
+
+def _closest_barycentric(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Barycentrics (...,3) of the point of each triangle (...,3,D) that is closest to points (...,D)."""
+    best_weight, best_distance = None, None
+    a, b, c = corners[..., 0, :], corners[..., 1, :], corners[..., 2, :]
+    inner = _plane_barycentric(points, a, b, c)
+    candidates = [np.where((inner >= 0).all(-1, keepdims=True), inner, np.nan)]
+    for first, second in ((0, 1), (1, 2), (2, 0)):
+        start, end = corners[..., first, :], corners[..., second, :]
+        side = end - start
+        along = ((points - start) * side).sum(-1) / np.maximum((side * side).sum(-1), 1e-20)
+        along = np.clip(along, 0, 1)
+        weight = np.zeros((*along.shape, 3))
+        weight[..., first], weight[..., second] = 1 - along, along
+        candidates.append(weight)
+    for weight in candidates:
+        distance = np.linalg.norm((weight[..., None] * corners).sum(-2) - points, axis=-1)
+        distance = np.where(np.isnan(distance), np.inf, distance)
+        if best_weight is None:
+            best_weight, best_distance = weight, distance
+            continue
+        better = distance < best_distance
+        best_weight = np.where(better[..., None], weight, best_weight)
+        best_distance = np.where(better, distance, best_distance)
+    return best_weight
+
+
+def _plane_barycentric(points: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    u, v, w = b - a, c - a, points - a
+    uu, uv, vv = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
+    wu, wv = (w * u).sum(-1), (w * v).sum(-1)
+    determinant = np.where(np.abs(uu * vv - uv * uv) < 1e-24, 1e-24, uu * vv - uv * uv)
+    second = (vv * wu - uv * wv) / determinant
+    third = (uu * wv - uv * wu) / determinant
+    return np.stack([1 - second - third, second, third], -1)
+
+
+def consensus(head: HeadModel, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One surface point for each landmark, mirror-symmetric where the tracker's topology is.
+
+    Args:
+        hits: (R,478,3) of `collect_hits`.
+
+    Returns:
+        triangle (478,), barycentric (478,3), scatter (478,) metres: the median distance of the hits.
+    """
+    middle = np.nanmedian(hits, 0)
+    scatter = np.nanmedian(np.linalg.norm(hits - middle, axis=-1), 0)
+    template = head.skinned.template.numpy()
+    triangle, barycentric = np.zeros(478, np.int64), np.zeros((478, 3))
+    irises = np.zeros(478, bool)
+    irises[list(IRISES)] = True
+    for chosen, mask in ((~irises, _skin_triangles(head)), (irises, _eye_triangles(head))):
+        triangles = mask.numpy()
+        index = _triangle_index(head, mask)
+        _, nearest = cKDTree(template[triangles].mean(1)).query(middle[chosen], k=32)
+        corners = template[triangles[nearest]]
+        weights = _closest_barycentric(middle[chosen][:, None], corners)
+        distance = np.linalg.norm((weights[..., None] * corners).sum(2) - middle[chosen][:, None], axis=-1)
+        best = distance.argmin(1)
+        row = np.arange(len(best))
+        triangle[chosen] = index[nearest[row, best]]
+        barycentric[chosen] = weights[row, best]
+    return triangle, barycentric, scatter
+
+
+def _triangle_index(head: HeadModel, chosen: torch.Tensor) -> np.ndarray:
+    """Indices, in the head's triangles, of a selection of its rows."""
+    lookup = {tuple(row): number for number, row in enumerate(head.triangles.tolist())}
+    return np.array([lookup[tuple(row)] for row in chosen.tolist()])

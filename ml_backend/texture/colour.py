@@ -1,0 +1,46 @@
+"""sRGB, linear and logarithmic colour of images."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+# Added before the logarithm: the darkest step of an 8-bit photo that still carries colour (about 6/255 sRGB).
+LOG_FLOOR = 0.002
+
+
+def linear_from_srgb(values: np.ndarray) -> np.ndarray:
+    """Linear light of sRGB values in 0-1 (IEC 61966-2-1)."""
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def log_from_srgb_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Logarithm of the linear light of 8-bit sRGB pixels, (H, W, 3) uint8 to float32."""
+    table = np.log(linear_from_srgb(np.arange(256, dtype=np.float32) / 255.0) + LOG_FLOOR)
+    return cv2.LUT(np.ascontiguousarray(pixels), table.reshape(256, 1))
+
+
+def log_from_linear(linear: np.ndarray) -> np.ndarray:
+    """Logarithm of linear light, with the same floor as for photos."""
+    return np.log(np.maximum(linear, 0.0) + LOG_FLOOR).astype(np.float32)
+
+
+def srgb_bytes_from_log(log_colour: np.ndarray) -> np.ndarray:
+    """(..., 3) uint8 sRGB of logarithmic linear light; a table over the logarithm keeps it quick on large textures."""
+    steps = 4096
+    low, high = np.log(LOG_FLOOR), np.log(1.0 + LOG_FLOOR)
+    linear = np.clip(np.exp(np.linspace(low, high, steps)) - LOG_FLOOR, 0.0, 1.0)
+    srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    table = np.round(srgb * 255.0).astype(np.uint8)
+    scaled = np.clip((log_colour - low) * ((steps - 1) / (high - low)), 0, steps - 1)
+    return table[scaled.astype(np.uint16)]
+
+
+def luminance(log_colour: np.ndarray) -> np.ndarray:
+    """Mean of the three logarithms: the brightness that shading changes by the same amount in every channel."""
+    return log_colour.mean(axis=-1)
+
+
+def chroma(log_colour: np.ndarray) -> np.ndarray:
+    """(..., 2) log(R/G) and log(B/G), which grey shading leaves alone."""
+    return np.stack([log_colour[..., 0] - log_colour[..., 1], log_colour[..., 2] - log_colour[..., 1]], axis=-1)

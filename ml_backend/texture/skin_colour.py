@@ -1,0 +1,91 @@
+"""The person's own skin colour, and how much a colour looks like it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ml_backend.texture.colour import chroma, luminance
+
+# Least spread allowed, in logarithmic units: noise and JPEG blocks alone give this much.
+MIN_CHROMA_SIGMA = 0.05
+MIN_LUMINANCE_SIGMA = 0.14
+# A face in hard light can look very uneven; a wider model would take hair for skin.
+MAX_CHROMA_SIGMA = 0.16
+MAX_LUMINANCE_SIGMA = 0.30
+ROUNDS = 4
+# Colours beyond this many standard deviations are left out of the next round.
+INLIER_SIGMAS = 2.5
+
+
+@dataclass(frozen=True)
+class SkinColour:
+    """A robust Gaussian over the light-free colour of skin.
+
+    Attributes:
+        mean_log: (3,) logarithmic linear RGB.
+        chroma_mean: (2,); chroma_inverse: (2, 2) inverse covariance.
+        luminance_mean, luminance_sigma: of the mean logarithm.
+    """
+
+    mean_log: np.ndarray
+    chroma_mean: np.ndarray
+    chroma_inverse: np.ndarray
+    luminance_mean: float
+    luminance_sigma: float
+
+    def chroma_distance(self, log_colour: np.ndarray) -> np.ndarray:
+        """(...,) standard deviations between a colour's chroma and the skin's; dark colours are judged mildly."""
+        offset = chroma(log_colour) - self.chroma_mean
+        squared = np.einsum("...i,ij,...j->...", offset, self.chroma_inverse, offset)
+        darker = np.clip(self.luminance_mean - luminance(log_colour), 0.0, 2.0)
+        return np.sqrt(np.maximum(squared, 0.0)) / (1.0 + 0.5 * darker)
+
+    def luminance_offset(self, log_colour: np.ndarray) -> np.ndarray:
+        """(...,) brightness over the skin's, in standard deviations; negative is darker."""
+        return (luminance(log_colour) - self.luminance_mean) / self.luminance_sigma
+
+
+def fit_skin_colour(log_albedo: np.ndarray, weights: np.ndarray) -> SkinColour:
+    """Fit the model to texels that are most likely bare skin.
+
+    Args:
+        log_albedo: (N, 3) logarithmic albedo of cheeks, nose, chin and forehead.
+        weights: (N,) 0-1.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: when no texel has weight.
+    """
+    used = weights > 0.05
+    if not used.any():
+        raise ValueError("no visible skin")
+    colours, weight = log_albedo[used], weights[used]
+    keep = np.ones(len(colours), dtype=bool)
+    centre = np.median(colours, axis=0)
+    for _ in range(ROUNDS):
+        inliers, inlier_weight = colours[keep], weight[keep]
+        centre = np.average(inliers, axis=0, weights=inlier_weight)
+        model = _gaussian(inliers, inlier_weight, centre)
+        keep = model.chroma_distance(colours) < INLIER_SIGMAS
+        keep &= np.abs(model.luminance_offset(colours)) < INLIER_SIGMAS
+        if keep.sum() < 20:
+            break
+    return model
+
+
+def _gaussian(colours: np.ndarray, weight: np.ndarray, centre: np.ndarray) -> SkinColour:
+    colour_chroma, brightness = chroma(colours), luminance(colours)
+    chroma_mean = np.average(colour_chroma, axis=0, weights=weight)
+    offset = colour_chroma - chroma_mean
+    covariance = (offset * weight[:, None]).T @ offset / weight.sum()
+    values, axes = np.linalg.eigh(covariance)
+    values = np.clip(values, MIN_CHROMA_SIGMA**2, MAX_CHROMA_SIGMA**2)
+    mean = float(np.average(brightness, weights=weight))
+    sigma = float(np.sqrt(np.average((brightness - mean) ** 2, weights=weight)))
+    return SkinColour(
+        centre, chroma_mean, (axes / values) @ axes.T, mean, float(np.clip(sigma, MIN_LUMINANCE_SIGMA, MAX_LUMINANCE_SIGMA))
+    )

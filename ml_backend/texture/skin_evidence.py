@@ -1,0 +1,195 @@
+"""Which texels show the person's own skin: hair, glasses, hands, clothes and background are kept out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ml_backend.head.head_model import HeadModel
+from ml_backend.texture import face_contours
+from ml_backend.texture.colour import luminance
+from ml_backend.texture.photo_projection import PhotoProjection, smooth_step
+from ml_backend.texture.skin_colour import SkinColour
+from ml_backend.texture.texel_map import TexelMap
+
+# Side of the window in which the landmark outlines are drawn, pixels.
+OUTLINE_IMAGE_PX = 512
+# Chroma distances (standard deviations) where doubt starts and trust ends. The middle of the face is skin unless
+# the colour is impossible; hair, scarves and collars reach its borders.
+STRICT_CHROMA = (2.8, 4.5)
+MILD_CHROMA = (5.0, 8.0)
+# Darkness against the skin, in logarithms, where doubt starts and trust ends. Hair and spectacle frames reflect less
+# than a third of what skin does; folds and soft shadows stay above half.
+STRICT_DARKNESS = (0.40, 0.75)
+MILD_DARKNESS = (0.75, 1.15)
+# Metres by which outlines grow: the tracker's lid line runs inside the lashes, the lip line on the lip's edge.
+LASHES_M = 0.005
+BROW_MARGIN_M = 0.004
+LIP_MARGIN_M = 0.002
+OPENING_MARGIN_M = 0.0010
+# The border of what is trusted is moved inwards and softened by this much.
+TRUST_EROSION_M = 0.0015
+TRUST_SOFTNESS_M = 0.0020
+
+
+@dataclass(frozen=True)
+class FaceFeatures:
+    """Parts of the face on the texels, from the tracker's outlines in the photo, each (N, N) 0-1.
+
+    Attributes:
+        opening: between the lids or between the lips: no skin is seen there.
+        brows, eyes, lips, nostrils: where darkness belongs to the face; eyes with their lashes.
+        beard: below the nose, out to the jaw.
+        oval: inside the tracker's outline of the face.
+    """
+
+    opening: np.ndarray
+    brows: np.ndarray
+    eyes: np.ndarray
+    lips: np.ndarray
+    nostrils: np.ndarray
+    beard: np.ndarray
+    oval: np.ndarray
+
+    @property
+    def dark_by_nature(self) -> np.ndarray:
+        """(N, N) 0-1: brows, lashes, lips and nostrils."""
+        return np.maximum.reduce([self.brows, self.eyes, self.lips, self.nostrils])
+
+
+def face_features(landmarks_px: np.ndarray, projection: PhotoProjection, px_per_m: float) -> FaceFeatures:
+    """Carry the tracker's outlines onto the texels.
+
+    Args:
+        landmarks_px: (478, 2) in the photo.
+        projection: of the texels into the photo.
+        px_per_m: size of a metre in the photo.
+
+    Returns:
+        The features.
+    """
+    low, high = landmarks_px.min(axis=0), landmarks_px.max(axis=0)
+    border = 0.15 * (high - low).max()
+    origin, scale = low - border, OUTLINE_IMAGE_PX / float((high - low).max() + 2 * border)
+    window_landmarks = (landmarks_px - origin) * scale
+    where = ((projection.photo_px - origin) * scale - 0.5).astype(np.float32)
+
+    def on_texels(grow_m: float, *contours: tuple[int, ...]) -> np.ndarray:
+        side = OUTLINE_IMAGE_PX
+        grow_px = grow_m * px_per_m * scale
+        mask = face_contours.fill_contours(window_landmarks, contours, side, side, grow_px)
+        return cv2.remap(mask, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+
+    eyes = (face_contours.EYE_OPENING_LEFT, face_contours.EYE_OPENING_RIGHT)
+    return FaceFeatures(
+        opening=on_texels(OPENING_MARGIN_M, *eyes, face_contours.MOUTH_OPENING),
+        brows=on_texels(BROW_MARGIN_M, face_contours.BROW_LEFT, face_contours.BROW_RIGHT),
+        eyes=on_texels(LASHES_M, *eyes),
+        lips=on_texels(LIP_MARGIN_M, face_contours.LIPS),
+        nostrils=on_texels(0.0, face_contours.NOSTRILS),
+        beard=on_texels(0.004, face_contours.BEARD),
+        oval=on_texels(-0.004, face_contours.FACE_OVAL),
+    )
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Regions of the head on the texels, each (N, N) 0-1, with the texel scale.
+
+    Attributes:
+        skin: texels of the skin part; scalp, ears, neck, forehead, face: the head's masks.
+        texels_per_m: mean over the face.
+    """
+
+    skin: np.ndarray
+    scalp: np.ndarray
+    ears: np.ndarray
+    neck: np.ndarray
+    forehead: np.ndarray
+    face: np.ndarray
+    texels_per_m: float
+
+
+def region_mask(head: HeadModel, name: str) -> np.ndarray:
+    """(V,) float32 of a head's region; zeros where the head has no such region."""
+    mask = head.masks.get(name)
+    return np.zeros(head.num_vertices, np.float32) if mask is None else mask.cpu().numpy().astype(np.float32)
+
+
+def regions(head: HeadModel, texels: TexelMap, vertices: np.ndarray) -> Regions:
+    """Carry the head's masks onto the texels.
+
+    Args:
+        head: the head model.
+        texels: the UV grid.
+        vertices: (V, 3) metres, for the scale.
+
+    Returns:
+        The regions.
+    """
+    names = ("scalp", "ears", "neck", "forehead", "face")
+    carried = texels.interpolate(np.column_stack([region_mask(head, name) for name in names]))
+    triangles = head.triangles.cpu().numpy()
+    on_face = region_mask(head, "face")[triangles].min(axis=1) > 0.5
+    edges = vertices[triangles[on_face]]
+    area_m2 = 0.5 * np.linalg.norm(np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0]), axis=1).sum()
+    uv = head.uv.cpu().numpy()[head.uv_triangles.cpu().numpy()[on_face]]
+    sides_1, sides_2 = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
+    area_uv = 0.5 * np.abs(sides_1[:, 0] * sides_2[:, 1] - sides_1[:, 1] * sides_2[:, 0]).sum()
+    skin = (texels.part == head.part_names.index("skin")).astype(np.float32)
+    fields = {name: np.clip(carried[..., k], 0.0, 1.0) for k, name in enumerate(names)}
+    return Regions(skin=skin, texels_per_m=texels.size_px * float(np.sqrt(area_uv / area_m2)), **fields)
+
+
+def skin_likeness(log_albedo: np.ndarray, skin: SkinColour, mild: np.ndarray, features: FaceFeatures) -> np.ndarray:
+    """How much each texel looks like this person's skin.
+
+    Args:
+        log_albedo: (N, N, 3), light taken out.
+        skin: the person's skin colour.
+        mild: (N, N) 1 where the face is trusted, 0 where hair and clothes are expected.
+        features: lends brows, lashes, lips and beards their darkness.
+
+    Returns:
+        (N, N) 0-1.
+    """
+    distance = skin.chroma_distance(log_albedo)
+    darkness = skin.luminance_mean - luminance(log_albedo)
+    strict = 1.0 - smooth_step(distance, *STRICT_CHROMA)
+    strict *= 1.0 - smooth_step(darkness, *STRICT_DARKNESS)
+    mild_chroma = 1.0 - smooth_step(distance, *MILD_CHROMA)
+    bright = mild_chroma * (1.0 - smooth_step(darkness, *MILD_DARKNESS))
+    inside = bright + (mild_chroma - bright) * features.beard
+    inside += (1.0 - inside) * features.dark_by_nature
+    trusted = np.maximum(mild, features.dark_by_nature)
+    return strict + (inside - strict) * trusted
+
+
+def trusted_area(mild: np.ndarray, regions_: Regions) -> np.ndarray:
+    """(N, N) 0-1: inside the face and away from forehead, ears, scalp and neck."""
+    apart = np.maximum.reduce([regions_.scalp, regions_.ears, regions_.neck, regions_.forehead])
+    return mild * (1.0 - apart)
+
+
+def settle_confidence(confidence: np.ndarray, face: np.ndarray, texels_per_m: float) -> np.ndarray:
+    """Drop islands of trust apart from the face, move the border inwards and soften it.
+
+    Args:
+        confidence: (N, N) 0-1.
+        face: (N, N) 0-1, an island of trust must reach it.
+        texels_per_m: texel scale.
+
+    Returns:
+        (N, N) 0-1, not larger than a softened `confidence`.
+    """
+    sure = (confidence > 0.35).astype(np.uint8)
+    _, label = cv2.connectedComponents(sure, connectivity=4)
+    kept = np.unique(label[(face > 0.5) & (sure > 0)])
+    connected = np.isin(label, kept[kept > 0]).astype(np.float32)
+    reach = max(1, round(TRUST_EROSION_M * texels_per_m))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    eroded = cv2.erode(confidence * cv2.dilate(connected, np.ones((3, 3), np.uint8)), kernel)
+    soft = cv2.GaussianBlur(eroded, (0, 0), TRUST_SOFTNESS_M * texels_per_m)
+    return np.minimum(soft, smooth_step(confidence, 0.0, 0.5)).astype(np.float32)
