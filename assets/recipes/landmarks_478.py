@@ -15,6 +15,7 @@ from ml_backend.tracking.face_tracker import FaceTracker
 from ml_backend.tracking.landmark_topology import IRISES
 from scipy.spatial import cKDTree
 
+from ml_backend.head.closest_point import closest_barycentric, closest_points
 from ml_backend.head.head_file import head_from_arrays, read_head_file
 from ml_backend.head.head_model import HeadModel, vertex_normals
 from ml_backend.rendering.camera import SCALED_ORTHOGRAPHIC, Camera
@@ -112,7 +113,7 @@ def _lift(points: np.ndarray, image: np.ndarray, triangles: np.ndarray, template
     centroid = image[triangles].mean(1)
     _, nearest = cKDTree(centroid[:, :2]).query(points, k=24)
     corners = image[triangles[nearest]]
-    weights = _closest_barycentric(points[:, None], corners[..., :2])
+    weights = closest_barycentric(points[:, None], corners[..., :2])
     reached = (weights[..., None] * corners).sum(2)
     distance = np.linalg.norm(reached[..., :2] - points[:, None], axis=-1)
     # among triangles equally near in the image, the one in front
@@ -121,42 +122,6 @@ def _lift(points: np.ndarray, image: np.ndarray, triangles: np.ndarray, template
     lifted = (weights[row, best][..., None] * template[triangles[nearest[row, best]]]).sum(1)
     lifted[distance[row, best] > MAX_DISTANCE_PX] = np.nan
     return lifted
-
-
-def _closest_barycentric(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Barycentrics (...,3) of the point of each triangle (...,3,D) that is closest to points (...,D)."""
-    best_weight, best_distance = None, None
-    a, b, c = corners[..., 0, :], corners[..., 1, :], corners[..., 2, :]
-    inner = _plane_barycentric(points, a, b, c)
-    candidates = [np.where((inner >= 0).all(-1, keepdims=True), inner, np.nan)]
-    for first, second in ((0, 1), (1, 2), (2, 0)):
-        start, end = corners[..., first, :], corners[..., second, :]
-        side = end - start
-        along = ((points - start) * side).sum(-1) / np.maximum((side * side).sum(-1), 1e-20)
-        along = np.clip(along, 0, 1)
-        weight = np.zeros((*along.shape, 3))
-        weight[..., first], weight[..., second] = 1 - along, along
-        candidates.append(weight)
-    for weight in candidates:
-        distance = np.linalg.norm((weight[..., None] * corners).sum(-2) - points, axis=-1)
-        distance = np.where(np.isnan(distance), np.inf, distance)
-        if best_weight is None:
-            best_weight, best_distance = weight, distance
-            continue
-        better = distance < best_distance
-        best_weight = np.where(better[..., None], weight, best_weight)
-        best_distance = np.where(better, distance, best_distance)
-    return best_weight
-
-
-def _plane_barycentric(points: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    u, v, w = b - a, c - a, points - a
-    uu, uv, vv = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
-    wu, wv = (w * u).sum(-1), (w * v).sum(-1)
-    determinant = np.where(np.abs(uu * vv - uv * uv) < 1e-24, 1e-24, uu * vv - uv * uv)
-    second = (vv * wu - uv * wv) / determinant
-    third = (uu * wv - uv * wu) / determinant
-    return np.stack([1 - second - third, second, third], -1)
 
 
 def consensus(head: HeadModel, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -177,14 +142,8 @@ def consensus(head: HeadModel, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray
     for chosen, mask in ((~irises, _skin_triangles(head)), (irises, _eye_triangles(head))):
         triangles = mask.numpy()
         index = _triangle_index(head, mask)
-        _, nearest = cKDTree(template[triangles].mean(1)).query(middle[chosen], k=32)
-        corners = template[triangles[nearest]]
-        weights = _closest_barycentric(middle[chosen][:, None], corners)
-        distance = np.linalg.norm((weights[..., None] * corners).sum(2) - middle[chosen][:, None], axis=-1)
-        best = distance.argmin(1)
-        row = np.arange(len(best))
-        triangle[chosen] = index[nearest[row, best]]
-        barycentric[chosen] = weights[row, best]
+        closest = closest_points(middle[chosen], template, triangles)
+        triangle[chosen], barycentric[chosen] = index[closest.triangle], closest.barycentric
     return triangle, barycentric, scatter
 
 

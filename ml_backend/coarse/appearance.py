@@ -55,14 +55,14 @@ class ScaledPhoto:
 
     def sample(self, image_px: torch.Tensor) -> torch.Tensor:
         """(N,3) colours at (N,2) photo pixels, bilinear, borders replicated."""
-        return torch.from_numpy(_remap(self.colour, self._local(image_px)))
+        return torch.from_numpy(_remap(self.colour, self._local(image_px))).to(image_px.dtype)
 
     def gradient(self, image_px: torch.Tensor) -> torch.Tensor:
         """(N,3,2) derivative of the colours by the photo's x and y."""
         local = self._local(image_px)
         across = _remap(cv2.Sobel(self.colour, cv2.CV_32F, 1, 0, scale=1 / 8), local)
         down = _remap(cv2.Sobel(self.colour, cv2.CV_32F, 0, 1, scale=1 / 8), local)
-        return torch.from_numpy(np.stack([across, down], -1)) * self.px_per_photo_px
+        return torch.from_numpy(np.stack([across, down], -1)).to(image_px.dtype) * self.px_per_photo_px
 
     def _local(self, image_px: torch.Tensor) -> np.ndarray:
         return ((image_px.numpy() - np.float32(self.origin_px)) * self.px_per_photo_px - 0.5).astype(np.float32)

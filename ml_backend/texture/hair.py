@@ -22,6 +22,8 @@ SPREAD_M = 0.02
 HAIRLINE_REACH_M = 0.012
 # Less seen scalp than this (mean weight of its vertices) decides nothing: hair of the brows' colour is painted then.
 MIN_SEEN = 0.02
+# Gloss and shadow make hair vary by this much at most, in logarithms; more is background.
+LARGEST_VARIATION = 0.6
 # Depth of the painted strands, in logarithms, and the grid their noise is drawn on (polar angle x azimuth).
 STRAND_DEPTH = 0.22
 STRAND_GRID = (96, 1536)
@@ -34,12 +36,13 @@ class HairEvidence:
     Attributes:
         looks_like_hair: (N, N) 0-1 on the texels, meaningful where the photo is seen.
         hairiness: (V,) 0-1 on the vertices, continued over the unseen scalp.
-        log_colour: (3,) logarithmic linear RGB.
+        log_colour: (3,) logarithmic linear RGB; log_colours: (V, 3) the same, as it varies over the scalp.
     """
 
     looks_like_hair: np.ndarray
     hairiness: np.ndarray
     log_colour: np.ndarray
+    log_colours: np.ndarray
 
 
 def find_hair(
@@ -69,13 +72,17 @@ def find_hair(
     weight = seen * regions.skin * smooth_step(regions.scalp, 0.3, 0.8)
     vertex_looks, vertex_weight = texels.vertex_means(looks[..., None], weight, len(scalp))
     if vertex_weight[scalp > 0.5].mean() < MIN_SEEN:
-        return HairEvidence(looks, np.ones_like(scalp), brow_log_colour)
+        colours = np.broadcast_to(brow_log_colour, (len(scalp), 3))
+        return HairEvidence(looks, np.ones_like(scalp), brow_log_colour, colours)
     mean = np.average(vertex_looks[:, 0], weights=vertex_weight + 1e-9)
     hairiness = smoother.fit(vertex_looks, vertex_weight, SPREAD_M, prior=mean, prior_weight=0.05)[:, 0]
     hairiness = smooth_step(hairiness, 0.3, 0.6)
     hair_weight = weight * looks
     colour = _robust_median(log_albedo[hair_weight > 0.25]) if (hair_weight > 0.25).sum() > 50 else brow_log_colour
-    return HairEvidence(looks, hairiness, colour)
+    vertex_colours, vertex_weight = texels.vertex_means(log_albedo, hair_weight, len(scalp))
+    bounded = np.clip(vertex_colours, colour - LARGEST_VARIATION, colour + LARGEST_VARIATION)
+    colours = smoother.fit(bounded, vertex_weight, SPREAD_M, prior=colour, prior_weight=0.2)
+    return HairEvidence(looks, hairiness, colour, colours)
 
 
 def paint_hair(
@@ -109,8 +116,9 @@ def paint_hair(
     observed = np.maximum(observed, grown * smooth_step(fields[..., 0], 0.8, 0.95))
     trust = cv2.GaussianBlur(smooth_step(seen, 0.1, 0.5).astype(np.float32), (0, 0), 0.004 * regions.texels_per_m)
     cover = (grown + (observed - grown) * trust) * regions.skin
-    painted = evidence.log_colour + (STRAND_DEPTH * strands)[..., None]
-    photo = _evened(log_albedo, evidence.log_colour, 0.010 * regions.texels_per_m)
+    colours = texels.interpolate(evidence.log_colours)
+    painted = colours + (STRAND_DEPTH * strands)[..., None]
+    photo = _evened(log_albedo, colours, 0.010 * regions.texels_per_m)
     usable = trust * smooth_step(evidence.looks_like_hair, 0.2, 0.6)
     usable = cv2.GaussianBlur(usable.astype(np.float32), (0, 0), 0.001 * regions.texels_per_m)
     return painted + (photo - painted) * usable[..., None], cover
@@ -141,7 +149,7 @@ def strand_noise(positions: np.ndarray, vertices: np.ndarray, scalp: np.ndarray)
     for width, weight in ((1.0, 1.0), (3.0, 0.8), (10.0, 0.5)):
         layer = random.standard_normal((rows, columns)).astype(np.float32)
         wrapped = np.tile(layer, (1, 3))
-        blurred = cv2.GaussianBlur(wrapped, (0, 0), sigmaX=width, sigmaY=5.0)[:, columns : 2 * columns]
+        blurred = cv2.GaussianBlur(wrapped, (0, 0), sigmaX=width, sigmaY=3.0)[:, columns : 2 * columns]
         noise += weight * blurred / blurred.std()
     noise /= 2.0 * noise.std()
     where = np.stack([azimuth * columns, polar * (rows - 1)], axis=-1).astype(np.float32)
@@ -149,13 +157,13 @@ def strand_noise(positions: np.ndarray, vertices: np.ndarray, scalp: np.ndarray)
     return np.clip(cv2.remap(padded, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), -1.5, 1.5)
 
 
-def _evened(log_albedo: np.ndarray, log_colour: np.ndarray, sigma: float) -> np.ndarray:
+def _evened(log_albedo: np.ndarray, log_colours: np.ndarray, sigma: float) -> np.ndarray:
     """Photographed hair with its glossy unevenness halved, so that it meets the painted strands."""
     small = cv2.resize(log_albedo, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     low = cv2.GaussianBlur(small, (0, 0), sigma / 4)
     low = cv2.resize(low, (log_albedo.shape[1], log_albedo.shape[0]), interpolation=cv2.INTER_LINEAR)
-    bounded = np.clip(low - log_colour, -0.8, 0.8)
-    return log_colour + 0.5 * bounded + np.clip(log_albedo - low, -0.9, 0.9)
+    bounded = np.clip(low - log_colours, -LARGEST_VARIATION, LARGEST_VARIATION)
+    return log_colours + 0.7 * bounded + np.clip(log_albedo - low, -0.9, 0.9)
 
 
 def _local_spread(image: np.ndarray, sigma: float) -> np.ndarray:

@@ -133,7 +133,9 @@ def landmark_pull(
     return torch.exp(-torch.cdist(vertices, points[used]) / PULL_LENGTH_M) @ weights
 
 
-def project_photo(posed: PosedHead, triangles: np.ndarray, texels: TexelMap, width: int, height: int) -> PhotoProjection:
+def project_photo(
+    posed: PosedHead, triangles: np.ndarray, texels: TexelMap, width: int, height: int
+) -> PhotoProjection:
     """Find each texel in the photo and decide whether it is seen there.
 
     Args:

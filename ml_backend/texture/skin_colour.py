@@ -12,7 +12,7 @@ from ml_backend.texture.colour import chroma, luminance
 MIN_CHROMA_SIGMA = 0.05
 MIN_LUMINANCE_SIGMA = 0.14
 # A face in hard light can look very uneven; a wider model would take hair for skin.
-MAX_CHROMA_SIGMA = 0.16
+MAX_CHROMA_SIGMA = 0.12
 MAX_LUMINANCE_SIGMA = 0.30
 ROUNDS = 4
 # Colours beyond this many standard deviations are left out of the next round.
@@ -87,5 +87,9 @@ def _gaussian(colours: np.ndarray, weight: np.ndarray, centre: np.ndarray) -> Sk
     mean = float(np.average(brightness, weights=weight))
     sigma = float(np.sqrt(np.average((brightness - mean) ** 2, weights=weight)))
     return SkinColour(
-        centre, chroma_mean, (axes / values) @ axes.T, mean, float(np.clip(sigma, MIN_LUMINANCE_SIGMA, MAX_LUMINANCE_SIGMA))
+        centre,
+        chroma_mean,
+        (axes / values) @ axes.T,
+        mean,
+        float(np.clip(sigma, MIN_LUMINANCE_SIGMA, MAX_LUMINANCE_SIGMA)),
     )

@@ -23,12 +23,20 @@ MILD_CHROMA = (5.0, 8.0)
 # Darkness against the skin, in logarithms, where doubt starts and trust ends. Hair and spectacle frames reflect less
 # than a third of what skin does; folds and soft shadows stay above half.
 STRICT_DARKNESS = (0.40, 0.75)
-MILD_DARKNESS = (0.75, 1.15)
+MILD_DARKNESS = (1.0, 1.5)
+# The same for brightness: white hair, collars and sky where the face ends.
+STRICT_BRIGHTNESS = (0.6, 1.0)
+# Thin dark lines across plain skin, in logarithms under their surroundings: hairs and spectacle frames, not folds.
+LINE_DARKNESS = (0.40, 0.75)
+LINE_WIDTH_M = 0.004
+# Bare skin shows below this part of dark texels around the chin; a beard above the second.
+BEARD_SHARE = (0.15, 0.45)
+BEARD_DARKNESS = 0.45
 # Metres by which outlines grow: the tracker's lid line runs inside the lashes, the lip line on the lip's edge.
 LASHES_M = 0.005
-BROW_MARGIN_M = 0.004
+BROW_MARGIN_M = 0.0045
 LIP_MARGIN_M = 0.002
-OPENING_MARGIN_M = 0.0010
+OPENING_MARGIN_M = 0.0012
 # The border of what is trusted is moved inwards and softened by this much.
 TRUST_EROSION_M = 0.0015
 TRUST_SOFTNESS_M = 0.0020
@@ -143,34 +151,62 @@ def regions(head: HeadModel, texels: TexelMap, vertices: np.ndarray) -> Regions:
     return Regions(skin=skin, texels_per_m=texels.size_px * float(np.sqrt(area_uv / area_m2)), **fields)
 
 
-def skin_likeness(log_albedo: np.ndarray, skin: SkinColour, mild: np.ndarray, features: FaceFeatures) -> np.ndarray:
-    """How much each texel looks like this person's skin.
+def skin_likeness(log_albedo: np.ndarray, skin: SkinColour, features: FaceFeatures, areas: Regions) -> np.ndarray:
+    """How much each texel looks like what this person's face shows there: skin, brows, lashes, lips, a beard.
 
     Args:
         log_albedo: (N, N, 3), light taken out.
         skin: the person's skin colour.
-        mild: (N, N) 1 where the face is trusted, 0 where hair and clothes are expected.
-        features: lends brows, lashes, lips and beards their darkness.
+        features: brows, lashes, lips and beards may be dark.
+        areas: the middle of the face is judged mildly, forehead, temples and ears strictly.
 
     Returns:
         (N, N) 0-1.
     """
     distance = skin.chroma_distance(log_albedo)
     darkness = skin.luminance_mean - luminance(log_albedo)
-    strict = 1.0 - smooth_step(distance, *STRICT_CHROMA)
-    strict *= 1.0 - smooth_step(darkness, *STRICT_DARKNESS)
-    mild_chroma = 1.0 - smooth_step(distance, *MILD_CHROMA)
-    bright = mild_chroma * (1.0 - smooth_step(darkness, *MILD_DARKNESS))
-    inside = bright + (mild_chroma - bright) * features.beard
-    inside += (1.0 - inside) * features.dark_by_nature
-    trusted = np.maximum(mild, features.dark_by_nature)
-    return strict + (inside - strict) * trusted
+    apart = np.maximum.reduce([areas.scalp, areas.ears, areas.neck, areas.forehead])
+    middle = features.oval * (1.0 - apart)
+    natural = features.dark_by_nature
+    beard = features.beard * _has_beard(darkness, features, middle)
+
+    mild = 1.0 - smooth_step(distance, *MILD_CHROMA)
+    no_lines = 1.0 - smooth_step(_dark_lines(darkness, areas.texels_per_m), *LINE_DARKNESS) * (1.0 - features.beard)
+    bright = mild * no_lines * (1.0 - smooth_step(darkness, *MILD_DARKNESS))
+    inside = np.maximum(bright, mild * np.maximum(natural, beard))
+    # eye white and teeth: as bright as skin or more, without its colour
+    inside *= 1.0 - natural * smooth_step(distance, 2.5, 4.0) * smooth_step(-darkness, -0.35, 0.0) * (
+        1.0 - features.brows
+    )
+    strict = strict_likeness(log_albedo, skin)
+    return strict + (inside - strict) * np.maximum(middle, natural)
 
 
-def trusted_area(mild: np.ndarray, regions_: Regions) -> np.ndarray:
-    """(N, N) 0-1: inside the face and away from forehead, ears, scalp and neck."""
-    apart = np.maximum.reduce([regions_.scalp, regions_.ears, regions_.neck, regions_.forehead])
-    return mild * (1.0 - apart)
+def strict_likeness(log_albedo: np.ndarray, skin: SkinColour) -> np.ndarray:
+    """(N, N) 0-1: colour and brightness are those of bare skin."""
+    darkness = skin.luminance_mean - luminance(log_albedo)
+    likeness = 1.0 - smooth_step(skin.chroma_distance(log_albedo), *STRICT_CHROMA)
+    likeness *= 1.0 - smooth_step(darkness, *STRICT_DARKNESS)
+    return likeness * (1.0 - smooth_step(-darkness, *STRICT_BRIGHTNESS))
+
+
+def _dark_lines(darkness: np.ndarray, texels_per_m: float) -> np.ndarray:
+    """(N, N) how far a texel lies under the skin on both sides of it, over less than LINE_WIDTH_M."""
+    small = cv2.resize(darkness.astype(np.float32), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    reach = max(1, round(0.25 * LINE_WIDTH_M * texels_per_m))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    lines = small - cv2.morphologyEx(small, cv2.MORPH_OPEN, kernel)
+    # what is rejected is rejected with its blurred border
+    lines = cv2.dilate(lines, np.ones((3, 3), np.uint8))
+    return cv2.resize(lines, darkness.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _has_beard(darkness: np.ndarray, features: FaceFeatures, middle: np.ndarray) -> float:
+    """0-1: how surely the skin around the mouth is covered by a beard."""
+    around = (features.beard > 0.5) & (features.lips < 0.1) & (features.opening < 0.1) & (middle > 0.5)
+    if around.sum() < 100:
+        return 0.0
+    return float(smooth_step(np.mean(darkness[around] > BEARD_DARKNESS), *BEARD_SHARE))
 
 
 def settle_confidence(confidence: np.ndarray, face: np.ndarray, texels_per_m: float) -> np.ndarray:

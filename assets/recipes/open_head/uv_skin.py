@@ -29,21 +29,30 @@ class SkinLayoutSettings:
     """How the texture is shared out over the skin.
 
     Attributes:
-        face_uv_per_m: target scale of the face, texture widths per metre: a face of about 0.2 m by 0.26 m then takes a
-            bit more than 40% of the texture.
+        vertical_stretch: how much higher than wide a square of skin becomes. An unrolled face is wider than a face seen
+            from the front, so it wants more width than the texture has; a little stretch makes it fit and look natural.
+        face_uv_per_m: target scale of the face, texture widths per metre, before the region's borders press on it; the
+            face then takes a bit more than 40% of the texture.
         rest_uv_per_m: target scale far away from the face; what then fills the rest of the region.
         blend_length_m: distance over which the scale goes from one to the other.
         rest_importance: weight of the rest's distortion against the face's.
+        area_exponent: a triangle counts by its target area to this power; below 1 the fine folds of ears, lids and nostrils
+            count for more than their area.
+        tucked_scale: scale of the skin behind the lids, as a share of the face's.
+        tucked_importance: weight of its distortion.
         hole_importance: weight of the fans in the openings; they only have to stay upright.
         seam_gap: distance of the seam from u = 0.5, half the gap between the two edges of the seam near the crown.
         barrier: stiffness of the region's border.
     """
 
     vertical_stretch: float = 1.1
-    face_uv_per_m: float = 3.3
+    face_uv_per_m: float = 4.0
     rest_uv_per_m: float = 1.3
     blend_length_m: float = 0.02
     rest_importance: float = 0.3
+    area_exponent: float = 0.75
+    tucked_scale: float = 0.4
+    tucked_importance: float = 0.05
     hole_importance: float = 0.002
     seam_gap: float = 0.004
     barrier: float = 2e-5
@@ -130,6 +139,7 @@ def flatten_half_skin(
     half: HalfSkin,
     vertices: NDArray[np.float64],
     face_mask: NDArray[np.float64],
+    tucked: NDArray[np.int64],
     floor: float,
     margin: float,
     settings: SkinLayoutSettings,
@@ -140,6 +150,7 @@ def flatten_half_skin(
         half: from `half_skin`.
         vertices: (V, 3) metres.
         face_mask: (V,) 0 to 1.
+        tucked: polygons of the head that lie behind the lids.
         floor: lower limit of the region.
         margin: what stays free at the texture's edge.
         settings: how the area is shared out.
@@ -155,14 +166,17 @@ def flatten_half_skin(
     triangles, owners = corner_triangles(polygons)
     is_hole = owners >= len(half.piece.polygons)
     scale, face = _target_scale(points, polygons, face_mask, half, settings)
-    rest = rest_triangles(points, triangles) * scale[triangles].mean(1)[:, None, None]
-    area = np.linalg.det(rest) / 2
+    is_tucked = np.append(np.isin(half.piece.rows, tucked), np.zeros(len(polygons) - len(half.piece.rows), bool))[owners]
+    triangle_scale = scale[triangles].mean(1) * np.where(is_tucked, settings.tucked_scale, 1.0)
+    rest = rest_triangles(points, triangles) * triangle_scale[:, None, None]
     importance = settings.rest_importance + (1 - settings.rest_importance) * face[triangles].mean(1)
-    weights = area * np.where(is_hole, settings.hole_importance, importance)
+    importance[is_tucked] = settings.tucked_importance
+    importance[is_hole] = settings.hole_importance
+    weights = importance * np.linalg.det(rest) ** settings.area_exponent
     frozen = np.zeros((len(points), 2), bool)
     frozen[half.front, 0] = True
     frozen[len(half.piece.vertices) :, 0] = np.abs(points[len(half.piece.vertices) :, 0]) < 1e-6
-    held = np.concatenate([half.seam[1:], half.neck, half.front[:1]])
+    held = np.concatenate([half.seam, half.neck, half.front[:1]])
     outline = Outline((0.5 + settings.seam_gap, lower[1]), upper, held, settings.barrier)
     problem = FlatteningProblem(triangles, np.linalg.inv(rest), weights / weights.sum(), frozen, outline)
     return minimise_distortion(problem, start)[: len(half.piece.vertices)] * (1, stretch)

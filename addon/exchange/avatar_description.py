@@ -1,0 +1,144 @@
+"""What avatar.json says: one frozen dataclass for each of its objects (docs/architecture.md, "The avatar package")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+FORMAT = "likeness-avatar"
+SCHEMA_VERSION = 1
+
+SCALED_ORTHOGRAPHIC = "scaled_orthographic"
+PERSPECTIVE = "perspective"
+
+
+@dataclass(frozen=True)
+class PhotoOrigin:
+    """The photo an avatar was made of.
+
+    Attributes:
+        original_name: file name without its folder.
+        sha256: of the file as it was read.
+        width, height: of the photo before any reduction, EXIF turned, pixels.
+        faces_found: how many faces the tracker saw; face_used: which one this is (1 = the largest).
+    """
+
+    original_name: str
+    sha256: str
+    width: int
+    height: int
+    faces_found: int
+    face_used: int
+
+
+@dataclass(frozen=True)
+class HeadOrigin:
+    """The head model an avatar is built on."""
+
+    name: str
+    licence: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where an avatar comes from; `created` is ISO 8601 in UTC."""
+
+    software: str
+    version: str
+    created: str
+    photo: PhotoOrigin
+    head: HeadOrigin
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One file of the package."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class CameraDescription:
+    """The photo's camera (docs/architecture.md, "Conventions"); lengths that do not belong to its kind are 0.
+
+    Attributes:
+        kind: SCALED_ORTHOGRAPHIC or PERSPECTIVE.
+        image_size_px: width and height of photo.png.
+    """
+
+    kind: str
+    image_size_px: tuple[int, int]
+    scale_px_per_m: float = 0.0
+    centre_px: tuple[float, float] = (0.0, 0.0)
+    focal_px: float = 0.0
+    principal_px: tuple[float, float] = (0.0, 0.0)
+    translation_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class PhotoState:
+    """The person's state in the photo.
+
+    Attributes:
+        expression: coefficient of each of the head's expression names.
+        pose: axis-angle of each joint by name, radians, relative to the parent.
+    """
+
+    expression: dict[str, float]
+    pose: dict[str, tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class DisplacementDescription:
+    """How displacement.png is read: offset in mm = (value / 65535 - midlevel) * scale_mm, along the normal."""
+
+    size_px: int
+    scale_mm: float
+    midlevel: float
+
+
+@dataclass(frozen=True)
+class TextureDescription:
+    """albedo.png is square, size_px on a side."""
+
+    size_px: int
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well the head follows the photo.
+
+    Attributes:
+        landmark_error_percent: mean distance of 68 landmarks in percent of the outer eye corners' distance.
+        words: the same as a word for people.
+        warnings: sentences for people.
+    """
+
+    landmark_error_percent: float
+    words: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AvatarDescription:
+    """All of avatar.json but the list of files, which the writer adds.
+
+    Attributes:
+        part_names: what the indices of `polygon_part` mean.
+        expression_names: the order of `expression_keys`.
+        part_colours: linear RGB by part (iris_left, iris_right, ...).
+        timings_s: seconds by stage.
+    """
+
+    name: str
+    provenance: Provenance
+    part_names: tuple[str, ...]
+    expression_names: tuple[str, ...]
+    camera: CameraDescription
+    photo_state: PhotoState
+    displacement: DisplacementDescription
+    texture: TextureDescription
+    part_colours: dict[str, tuple[float, float, float]]
+    quality: Quality
+    timings_s: dict[str, float] = field(default_factory=dict)

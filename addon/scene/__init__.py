@@ -1,0 +1,1 @@
+"""Blender objects built from an avatar package, and the sheet of pictures that shows them (needs bpy)."""

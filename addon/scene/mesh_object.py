@@ -1,0 +1,84 @@
+"""Makes the head's mesh: vertices, polygons, texture coordinates, material slots, region masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+UV_MAP_NAME = "UVMap"
+MASK_PREFIX = "mask_"
+
+
+@dataclass(frozen=True)
+class MeshArrays:
+    """A mesh of quads and triangles, in Blender space.
+
+    Attributes:
+        vertices: (V,3) metres.
+        polygons: (Q,4) vertex indices, counter-clockwise from outside; a triangle has -1 as its fourth.
+        uv: (U,2) origin bottom left; uv_polygons: (Q,4) indices into it, parallel to polygons.
+        material_index: (Q,) slot of each polygon.
+        masks: region name to (V,) 0-1.
+    """
+
+    vertices: np.ndarray
+    polygons: np.ndarray
+    uv: np.ndarray
+    uv_polygons: np.ndarray
+    material_index: np.ndarray
+    masks: dict[str, np.ndarray]
+
+
+def make_mesh(name: str, arrays: MeshArrays) -> bpy.types.Mesh:
+    """Make a smooth-shaded mesh with one UV map and one float attribute for each mask.
+
+    Args:
+        name: of the mesh data.
+        arrays: what to make.
+
+    Returns:
+        The mesh, not yet in any object.
+    """
+    mesh = bpy.data.meshes.new(name)
+    corners = arrays.polygons >= 0
+    loop_vertices = arrays.polygons[corners]
+    corner_counts = corners.sum(1)
+    mesh.vertices.add(len(arrays.vertices))
+    mesh.vertices.foreach_set("co", np.ascontiguousarray(arrays.vertices, np.float32).ravel())
+    mesh.loops.add(len(loop_vertices))
+    mesh.loops.foreach_set("vertex_index", loop_vertices.astype(np.int32))
+    mesh.polygons.add(len(arrays.polygons))
+    mesh.polygons.foreach_set("loop_start", (np.cumsum(corner_counts) - corner_counts).astype(np.int32))
+    mesh.polygons.foreach_set("material_index", arrays.material_index.astype(np.int32))
+    mesh.polygons.foreach_set("use_smooth", np.ones(len(arrays.polygons), bool))
+    loop_uv = np.ascontiguousarray(arrays.uv[arrays.uv_polygons[corners]], np.float32)
+    mesh.uv_layers.new(name=UV_MAP_NAME).data.foreach_set("uv", loop_uv.ravel())
+    for mask_name, values in arrays.masks.items():
+        attribute = mesh.attributes.new(MASK_PREFIX + mask_name, "FLOAT", "POINT")
+        attribute.data.foreach_set("value", np.ascontiguousarray(values, np.float32))
+    mesh.update(calc_edges=True)
+    # drops what would make Blender unstable (a polygon that names a vertex twice); vertices are never touched
+    mesh.validate(clean_customdata=False)
+    return mesh
+
+
+def add_vertex_groups(
+    mesh_object: bpy.types.Object, group_names: tuple[str, ...], skinning_weights: np.ndarray
+) -> None:
+    """Give an object one vertex group for each joint.
+
+    Args:
+        mesh_object: gets the groups.
+        group_names: J names.
+        skinning_weights: (V,J), rows sum to 1.
+    """
+    for column, group_name in enumerate(group_names):
+        group = mesh_object.vertex_groups.new(name=group_name)
+        weights = skinning_weights[:, column]
+        whole = np.flatnonzero(weights == 1)
+        if len(whole):
+            group.add(whole.tolist(), 1.0, "REPLACE")
+        for vertex in np.flatnonzero((weights > 0) & (weights != 1)).tolist():
+            group.add((vertex,), float(weights[vertex]), "REPLACE")

@@ -1,0 +1,171 @@
+"""Movements of mouth, cheeks, jaw and tongue that MakeHuman has no unit for, sculpted on the mean head."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from assets.recipes.open_head.base_mesh import BaseMesh
+from assets.recipes.open_head.face_loops import CONTACT, SKIN_BORDER, VERMILION_BORDER
+from assets.recipes.open_head.mesh_topology import triangulate, vertex_normals
+from assets.recipes.open_head.rig import JAW, JAW_OPEN_RADIANS, Rig, jaw_rotated
+from assets.recipes.open_head.surface_field import SurfaceField
+
+
+class MouthSculptor:
+    """Makes offsets (V, 3) in metres at coefficient 1, each by one method named after the movement.
+
+    Args:
+        base: topology.
+        mean: (V, 3) metres.
+        rig: the jaw's joint and weights.
+    """
+
+    def __init__(self, base: BaseMesh, mean: np.ndarray, rig: Rig) -> None:
+        self._base, self._mean, self._rig = base, mean, rig
+        self._lips = base.lip_loops
+        self._field = SurfaceField(mean, base.polygons[base.polygon_part == 0])
+        self._normals = vertex_normals(mean, triangulate(base.polygons)[0])
+        self._outer = np.setdiff1d(base.part_vertices("skin"), np.flatnonzero(base.inner_mouth | base.lid_inner))
+
+    def cheek_raise(self) -> np.ndarray:
+        """Lift the cheeks under the eyes, as in a real smile (AU 6)."""
+        up = self._bump((0.040, -0.032), 0.016, np.array([0.0, 0.0045, 0.0012]))
+        out = self._bump((0.043, -0.022), 0.014, np.array([0.0, 0.0, 0.0]), along_normal_m=0.0018)
+        return up + out
+
+    def cheek_puff(self) -> np.ndarray:
+        """Blow up the cheeks with closed lips."""
+        cheeks = self._bump((0.043, -0.066), 0.019, np.zeros(3), along_normal_m=0.0095)
+        lips = self._bump((0.016, -0.055), 0.010, np.zeros(3), along_normal_m=0.0022)
+        below = self._bump((0.018, -0.094), 0.010, np.zeros(3), along_normal_m=0.0022)
+        return cheeks + lips + below
+
+    def lip_press(self) -> np.ndarray:
+        """Press the lips together: the red narrows and goes back a little (AU 24)."""
+        return 0.45 * (self._roll(upper=True) + self._roll(upper=False))
+
+    def upper_lip_roll(self) -> np.ndarray:
+        """Roll the upper lip in over the teeth."""
+        return self._roll(upper=True)
+
+    def lower_lip_roll(self) -> np.ndarray:
+        """Roll the lower lip in over the teeth."""
+        return self._roll(upper=False)
+
+    def upper_lip_shrug(self) -> np.ndarray:
+        """Push the closed upper lip up and forward."""
+        rows, values = [], []
+        for loop in range(CONTACT - 2, SKIN_BORDER + 1):
+            upper = self._lips.upper[loop]
+            across = self._across(upper)
+            rows.append(upper)
+            values.append((1 - across**2)[:, None] * np.array([0.0, 0.0045, 0.0030]))
+        return self._spread(rows, values, still_radius_m=0.042)
+
+    def mouth_left(self) -> np.ndarray:
+        """Shift the whole mouth to the person's left, around the teeth."""
+        return self._shift(1.0)
+
+    def mouth_right(self) -> np.ndarray:
+        """Shift the whole mouth to the person's right."""
+        return self._shift(-1.0)
+
+    def jaw_forward(self) -> np.ndarray:
+        """Slide the lower jaw forward until the lower incisors pass the upper ones."""
+        return self._rig.skinning_weights[:, [JAW]] * np.array([0.0, -0.0010, 0.0065])
+
+    def mouth_close(self) -> np.ndarray:
+        """Close the lips while the jaw is open: added to the fully open jaw, the lips meet half-way.
+
+        Blend shapes add after skinning in every program that plays ARKit's shapes, so this is the plain difference of
+        both goals and not taken back through the jaw's turn.
+        """
+        joint, weight = self._rig.joints[JAW], self._rig.skinning_weights[:, JAW]
+        rows = np.concatenate([self._lips.rows[loop] for loop in range(VERMILION_BORDER + 1)])
+        together, _ = np.unique(rows, return_index=True)
+        meeting = 0.55  # both lips travel: the share of the opening at which they meet
+        change = self._spread([together], [np.ones((len(together), 1))], still_radius_m=0.048)
+        share = np.clip(change, 0, 1)[:, 0]
+        closed = jaw_rotated(self._mean, joint, (1 - share) * weight + share * meeting, JAW_OPEN_RADIANS)
+        opened = jaw_rotated(self._mean, joint, weight, JAW_OPEN_RADIANS)
+        skin = np.zeros(len(self._mean))
+        skin[self._base.part_vertices("skin")] = 1
+        return (closed - opened) * skin[:, None]
+
+    def tongue_out(self) -> np.ndarray:
+        """Put the tongue out over the lower lip; meant for a slightly open mouth."""
+        offsets = np.zeros_like(self._mean)
+        rows = self._base.part_vertices("tongue")
+        z = self._mean[rows, 2]
+        along = np.clip((z - z.min()) / (z.max() - z.min()), 0, 1)
+        offsets[rows, 2] = 0.034 * along**1.3
+        offsets[rows, 1] = 0.004 * np.sin(along * np.pi) - 0.007 * np.clip((along - 0.75) / 0.25, 0, 1) ** 2
+        return offsets
+
+    def _across(self, rows: np.ndarray) -> np.ndarray:
+        """Give 0 on the midline to 1 at the corner of the mouth."""
+        return np.clip(np.abs(self._mean[rows, 0]) / abs(self._mean[self._lips.corners[CONTACT, 0], 0]), 0, 1)
+
+    def _bump(
+        self, place_xy: tuple[float, float], radius_m: float, offset: np.ndarray, along_normal_m: float = 0.0
+    ) -> np.ndarray:
+        """Move the skin around a place on both cheeks by an offset (for the left; mirrored) and along the normal."""
+        offsets = np.zeros_like(self._mean)
+        skin = self._outer
+        for side in (1.0, -1.0):
+            front = skin[self._mean[skin, 2] > -0.03]
+            place = front[np.argmin(np.linalg.norm(self._mean[front, :2] - np.array(place_xy) * [side, 1], axis=1))]
+            distance = np.linalg.norm(self._mean[skin] - self._mean[place], axis=1)
+            weight = np.exp(-((distance / radius_m) ** 2))[:, None]
+            offsets[skin] += weight * (offset * [side, 1, 1] + along_normal_m * self._normals[skin])
+        return offsets
+
+    def _roll(self, upper: bool) -> np.ndarray:
+        """Roll one lip in: the red goes down to the contact line and back, the skin beside it follows."""
+        lip = self._lips.upper if upper else self._lips.lower
+        rows, values = [], []
+        contact = self._mean[lip[CONTACT]]
+        for loop in range(CONTACT, SKIN_BORDER + 1):
+            points = self._mean[lip[loop]]
+            middle = (1 - self._across(lip[loop]) ** 4)[:, None]
+            share = min((loop - CONTACT) / (VERMILION_BORDER - CONTACT), 1.0)
+            towards = (contact - points) * [0.0, 1.0, 0.0] * (0.72 if loop <= VERMILION_BORDER else 0.5)
+            back = np.array([0.0, 0.0, -0.0055]) * (1.0 - 0.55 * share)
+            rows.append(lip[loop])
+            values.append(middle * (towards + back))
+        for loop in range(CONTACT):  # the inner side goes further back
+            middle = (1 - self._across(lip[loop]) ** 4)[:, None]
+            rows.append(lip[loop])
+            values.append(middle * np.array([0.0, 0.0015 if upper else -0.0015, -0.0035]))
+        return self._spread(rows, values, still_radius_m=0.040, other_lip=self._lips.lower if upper else self._lips.upper)
+
+    def _shift(self, direction: float) -> np.ndarray:
+        """Turn the mouth about a vertical axis behind the teeth."""
+        rows = np.unique(self._lips.rows)
+        axis = np.array([0.0, 0.0, -0.035])
+        turn = Rotation.from_rotvec([0.0, direction * np.radians(8.5), 0.0])
+        offsets = turn.apply(self._mean[rows] - axis) + axis - self._mean[rows]
+        return self._spread([rows], [offsets], still_radius_m=0.060)
+
+    def _spread(
+        self,
+        rows: list[np.ndarray],
+        values: list[np.ndarray],
+        still_radius_m: float,
+        other_lip: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Spread offsets over the skin; everything beyond a radius around the mouth, and the nose, stays."""
+        moving = np.concatenate([r.ravel() for r in rows])
+        offsets = np.concatenate([v.reshape(-1, v.shape[-1]) for v in values])
+        moving, first = np.unique(moving, return_index=True)
+        centre = self._mean[self._lips.rows[CONTACT]].mean(axis=0)
+        far = np.linalg.norm((self._mean - centre) * [0.8, 1.0, 0.8], axis=1) > still_radius_m
+        far |= (self._mean[:, 1] > -0.050) & (np.abs(self._mean[:, 0]) < 0.022)
+        far |= self._base.inner_mouth & (self._mean[:, 2] < 0.0)
+        if other_lip is not None:
+            far[other_lip] = True
+        still = np.setdiff1d(np.intersect1d(np.flatnonzero(far), self._base.part_vertices("skin")), moving)
+        fixed = np.concatenate([moving, still])
+        values_all = np.concatenate([offsets[first], np.zeros((len(still), offsets.shape[1]))])
+        return self._field.solve(fixed, values_all)

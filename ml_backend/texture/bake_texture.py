@@ -1,0 +1,352 @@
+"""A photo and a fitted head to an albedo texture: seen skin from the photo, light taken out, the rest completed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from addon.exchange.conventions import JOINT_NAMES
+from ml_backend.coarse.coarse_fit import CoarseFit
+from ml_backend.head.albedo_model import AlbedoModel
+from ml_backend.head.head_model import HeadModel
+from ml_backend.rendering.spherical_harmonics import basis
+from ml_backend.texture.background import background_likeness
+from ml_backend.texture.colour import LOG_FLOOR, log_from_linear, log_from_srgb_bytes, srgb_bytes_from_log
+from ml_backend.texture.completion import CompletedSkin, complete_skin, skin_grain
+from ml_backend.texture.delighting import left_over_light, log_shading, without_shine
+from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
+from ml_backend.texture.face_contours import IRIS_CENTRE_LEFT, IRIS_CENTRE_RIGHT
+from ml_backend.texture.hair import find_hair, paint_hair
+from ml_backend.texture.mesh_smoothing import SurfaceSmoother
+from ml_backend.texture.photo_projection import PhotoProjection, PosedHead, pose_head, project_photo, smooth_step
+from ml_backend.texture.skin_colour import SkinColour, fit_skin_colour
+from ml_backend.texture.skin_evidence import (
+    FaceFeatures,
+    Regions,
+    face_features,
+    region_mask,
+    regions,
+    settle_confidence,
+    skin_likeness,
+    strict_likeness,
+)
+from ml_backend.texture.texel_map import TexelMap, texel_map
+from ml_backend.tracking.tracked_face import TrackedFace
+
+# Decisions are made on a grid of half the texture's size; only the photo's finest detail is carried at full size.
+DETAIL_FACTOR = 2
+# A photo in which the head is larger than this against the texture is reduced first, or its detail would alias.
+MAX_PHOTO_PX_PER_TEXEL = 1.2
+# Linear RGB of parts that photos hardly show.
+LASHES_RGB = (0.012, 0.009, 0.008)
+MOUTH_RGB = (0.16, 0.045, 0.04)
+
+
+@dataclass(frozen=True)
+class BakedTexture:
+    """A head's albedo.
+
+    Attributes:
+        albedo_srgb: (N, N, 3) uint8, sRGB, on the head's UVs (row 0 is v = 1).
+        skin_visibility: (N, N) float32, 0-1, how far a texel's skin comes from the photo.
+        part_colours: iris_left, iris_right, skin, lips, hair: linear RGB.
+    """
+
+    albedo_srgb: np.ndarray
+    skin_visibility: np.ndarray
+    part_colours: dict[str, tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class PhotographedHead:
+    """A fitted head, its texels, and where they lie in the photo.
+
+    Attributes:
+        head: the model; neutral: (V, 3) metres, the person's neutral; posed: as in the photo.
+        texels: the UV grid; smoother: of the neutral surface.
+        projection, features, areas: what lies where on the texels.
+    """
+
+    head: HeadModel
+    neutral: np.ndarray
+    posed: PosedHead
+    texels: TexelMap
+    smoother: SurfaceSmoother
+    projection: PhotoProjection
+    features: FaceFeatures
+    areas: Regions
+
+
+@dataclass(frozen=True)
+class SeenSkin:
+    """The photo's colours on the texels.
+
+    Attributes:
+        log_albedo: (N, N, 3) logarithmic, over the estimated shading.
+        likeness: (N, N) 0-1, looks like this person's skin, judged strictly.
+        confidence: (N, N) 0-1, shows this person's skin.
+        colour: the person's skin colour.
+    """
+
+    log_albedo: np.ndarray
+    likeness: np.ndarray
+    confidence: np.ndarray
+    colour: SkinColour
+
+
+def bake_texture(
+    pixels: np.ndarray,
+    face: TrackedFace,
+    head: HeadModel,
+    fit: CoarseFit,
+    albedo_model: AlbedoModel,
+    size_px: int = 2048,
+) -> BakedTexture:
+    """Bake the photo into the head's albedo texture.
+
+    Args:
+        pixels: (H, W, 3) uint8 sRGB, the photo that the fit was made on.
+        face: the tracker's landmarks on it.
+        head: the head model.
+        fit: shape, expression, pose, camera and light.
+        albedo_model: fills what the photo does not show.
+        size_px: rows and columns of the texture, an even number.
+
+    Returns:
+        The texture.
+
+    Source: own derivation: projective texturing with a depth test, de-lighting by spherical harmonics, completion by
+    the face's symmetry and the albedo model, which screened Poisson fields on the mesh match to the person.
+    """
+    landmarks_px = np.asarray(face.landmarks_px, dtype=np.float32)[:, :2]
+    scene = photographed_head(head, fit, landmarks_px, size_px // DETAIL_FACTOR, pixels.shape[:2])
+    log_photo = photo_on_texels(pixels, scene, size_px)
+    skin = see_skin(log_photo, scene, fit.light)
+    log_model = _log_model(albedo_model, fit, scene.texels.size_px)
+    cleaned = _without_light(skin, scene, log_model)
+    completed = complete_skin(
+        scene.texels, scene.smoother, cleaned, skin.confidence, log_model, head.mirror_vertex.cpu().numpy(),
+        prior=_skin_difference(cleaned, log_model, skin),
+    )  # fmt: skip
+    hair_log, hair_cover, hair_colour = _hair(pixels, skin, scene)
+    small = completed.log_albedo + (hair_log - completed.log_albedo) * hair_cover[..., None]
+    small = _other_parts(small, log_model, scene)
+
+    fine = _fine_detail(log_photo, skin, completed, hair_cover, scene)
+    log_albedo = cv2.resize(small, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
+    log_albedo += fine[..., None]
+    irises = _paint_eyes(log_albedo, pixels, landmarks_px, scene, fit)
+    albedo_srgb = pad_islands(srgb_bytes_from_log(log_albedo), scene.texels)
+    visible = skin.confidence * (1.0 - hair_cover)
+    colours = _part_colours(small, skin, scene, hair_colour, irises)
+    return BakedTexture(albedo_srgb, cv2.resize(visible, (size_px, size_px)), colours)
+
+
+def photographed_head(
+    head: HeadModel, fit: CoarseFit, landmarks_px: np.ndarray, size_px: int, photo_size: tuple[int, int]
+) -> PhotographedHead:
+    """Pose the head, rasterise its UVs and find its texels in the photo.
+
+    Args:
+        head, fit: the model and its fit.
+        landmarks_px: (478, 2) pixels of the photo.
+        size_px: of the texel grid.
+        photo_size: (height, width).
+
+    Returns:
+        The head in the photo.
+    """
+    triangles = head.triangles.cpu().numpy()
+    texels = texel_map(head, size_px)
+    posed = pose_head(head, fit, landmarks_px)
+    neutral = _neutral_vertices(head, fit)
+    projection = project_photo(posed, triangles, texels, photo_size[1], photo_size[0])
+    features = face_features(landmarks_px, projection, posed.px_per_m)
+    smoother = SurfaceSmoother(neutral, triangles)
+    return PhotographedHead(
+        head, neutral, posed, texels, smoother, projection, features, regions(head, texels, neutral)
+    )
+
+
+def photo_on_texels(pixels: np.ndarray, scene: PhotographedHead, size_px: int) -> np.ndarray:
+    """The photo resampled onto the texture.
+
+    Args:
+        pixels: (H, W, 3) uint8 sRGB.
+        scene: where the texels lie in it.
+        size_px: M, rows and columns of the result.
+
+    Returns:
+        (M, M, 3) float32 logarithmic linear RGB.
+    """
+    texels_per_m = scene.areas.texels_per_m * size_px / scene.texels.size_px
+    reduction = min(1.0, MAX_PHOTO_PX_PER_TEXEL * texels_per_m / scene.posed.px_per_m)
+    where = scene.projection.photo_px
+    if reduction < 0.9:
+        pixels = cv2.resize(pixels, None, fx=reduction, fy=reduction, interpolation=cv2.INTER_AREA)
+        where = where * reduction
+    where = cv2.resize(where, (size_px, size_px), interpolation=cv2.INTER_LINEAR) - 0.5
+    low = np.clip(np.floor(scene.posed.photo_px.min(axis=0) * reduction - 4).astype(int), 0, None)
+    high = np.ceil(scene.posed.photo_px.max(axis=0) * reduction + 4).astype(int)
+    window = pixels[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)]
+    log_window = log_from_srgb_bytes(window)
+    return cv2.remap(log_window, where - low.astype(np.float32), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def see_skin(log_photo: np.ndarray, scene: PhotographedHead, light: torch.Tensor) -> SeenSkin:
+    """Take the estimated light out of the photo and decide which texels show skin.
+
+    Args:
+        log_photo: (M, M, 3) the photo on the texture, at full size.
+        scene: the head in the photo.
+        light: (9, 3).
+
+    Returns:
+        Colours and confidence on the texel grid.
+    """
+    size = scene.texels.size_px
+    face = region_mask(scene.head, "face")
+    shading = log_shading(scene.posed.normals, light, face * smooth_step(scene.posed.facing, 0.2, 0.5))
+    log_albedo = cv2.resize(log_photo, (size, size), interpolation=cv2.INTER_AREA) - scene.texels.interpolate(shading)
+    areas, features = scene.areas, scene.features
+    seen = scene.projection.confidence * areas.skin * (1.0 - features.opening)
+    plain = seen * areas.face * features.oval * (1.0 - features.dark_by_nature)
+    sample = plain.reshape(-1) > 0.3
+    colour = fit_skin_colour(log_albedo.reshape(-1, 3)[sample][::7], plain.reshape(-1)[sample][::7])
+    # necks are shaded, and hidden by collars: their colour follows from the face
+    confidence = seen * (1.0 - areas.neck) * skin_likeness(log_albedo, colour, features, areas)
+    settled = settle_confidence(confidence, areas.face, areas.texels_per_m)
+    return SeenSkin(log_albedo, strict_likeness(log_albedo, colour), settled, colour)
+
+
+def _neutral_vertices(head: HeadModel, fit: CoarseFit) -> np.ndarray:
+    with torch.no_grad():
+        rest = head.vertices(fit.shape[None], torch.zeros_like(fit.expression)[None], torch.zeros_like(fit.pose)[None])
+    return rest[0].cpu().numpy()
+
+
+def _log_model(albedo_model: AlbedoModel, fit: CoarseFit, size_px: int) -> np.ndarray:
+    with torch.no_grad():
+        linear = albedo_model.texture(fit.albedo).cpu().numpy().astype(np.float32)
+    return log_from_linear(cv2.resize(linear, (size_px, size_px), interpolation=cv2.INTER_CUBIC))
+
+
+def _without_light(skin: SeenSkin, scene: PhotographedHead, log_model: np.ndarray) -> np.ndarray:
+    """(N, N, 3) the seen skin without shine and without the light that the spherical harmonics left."""
+    texels, mirror = scene.texels, scene.head.mirror_vertex.cpu().numpy()
+    cleaned = without_shine(skin.log_albedo, skin.confidence)
+    plain = skin.confidence * (1.0 - scene.features.dark_by_nature)
+    difference, weight = texels.vertex_means(cleaned - log_model, plain, len(mirror))
+    beard, _ = texels.vertex_means(scene.features.beard[..., None], scene.areas.skin, len(mirror))
+    light = left_over_light(scene.smoother, difference, weight, mirror, np.maximum(beard[:, 0], beard[mirror, 0]))
+    return cleaned - texels.interpolate(light)
+
+
+def _skin_difference(log_albedo: np.ndarray, log_model: np.ndarray, skin: SeenSkin) -> np.ndarray:
+    """(3,) median difference between the person's skin and the model's."""
+    sure = skin.confidence > 0.8
+    if not sure.any():
+        return np.zeros(3, np.float32)
+    return np.median((log_albedo - log_model)[sure][::5], axis=0)
+
+
+def _hair(pixels: np.ndarray, skin: SeenSkin, scene: PhotographedHead) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Painted hair (N, N, 3), its cover (N, N) and its logarithmic colour (3,)."""
+    scalp = region_mask(scene.head, "scalp") * (1.0 - region_mask(scene.head, "neck"))
+    seen = scene.projection.confidence * (1.0 - background_likeness(pixels, scene.posed, scene.projection))
+    brows = (scene.features.brows > 0.9) & (seen > 0.5)
+    brow_colours = skin.log_albedo[brows]
+    dark = np.quantile(brow_colours, 0.3, axis=0) if len(brow_colours) else skin.colour.mean_log - 1.2
+    evidence = find_hair(
+        scene.texels, scene.smoother, skin.log_albedo, skin.likeness, seen, scene.areas, scalp, dark.astype(np.float32)
+    )
+    painted, cover = paint_hair(
+        scene.texels, evidence, skin.log_albedo, seen, scene.areas, scene.smoother, scalp, scene.neutral
+    )
+    return painted, cover, evidence.log_colour
+
+
+def _other_parts(log_albedo: np.ndarray, log_model: np.ndarray, scene: PhotographedHead) -> np.ndarray:
+    """Teeth and tongue as the albedo model has them, lashes and the inside of the mouth in colours of their own."""
+    names = scene.head.part_names
+    part = scene.texels.part
+    result = np.where((part == names.index("skin"))[..., None], log_albedo, log_model)
+    if "lashes" in names:
+        result[part == names.index("lashes")] = log_from_linear(np.array(LASHES_RGB, np.float32))
+    mouth = np.clip(scene.texels.interpolate(region_mask(scene.head, "inner_mouth")), 0.0, 1.0)[..., None]
+    mouth_log = log_from_linear(np.array(MOUTH_RGB, np.float32))
+    return (result + (mouth_log - result) * mouth * scene.areas.skin[..., None]).astype(np.float32)
+
+
+def _fine_detail(
+    log_photo: np.ndarray, skin: SeenSkin, completed: CompletedSkin, hair_cover: np.ndarray, scene: PhotographedHead
+) -> np.ndarray:
+    """(M, M) brightness detail that only the full-size texture can hold; noise where nothing was seen."""
+    size_px = log_photo.shape[0]
+    brightness = log_photo.mean(axis=-1)
+    coarse = cv2.resize(brightness, scene.texels.inside.shape, interpolation=cv2.INTER_AREA)
+    detail = brightness - cv2.resize(coarse, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
+    from_photo = cv2.resize(np.maximum(skin.confidence, 0.0), (size_px, size_px))
+    grain = skin_grain(detail, from_photo, 1.0 - from_photo, seed=1, sigma=0.8)
+    skin_part = cv2.resize(scene.areas.skin, (size_px, size_px))
+    return (np.clip(detail, -0.5, 0.5) * from_photo + grain) * skin_part
+
+
+def _paint_eyes(
+    log_albedo: np.ndarray, pixels: np.ndarray, landmarks_px: np.ndarray, scene: PhotographedHead, fit: CoarseFit
+) -> dict[str, np.ndarray]:
+    """Paint both eyeballs in place; returns iris_left and iris_right, linear RGB."""
+    head = scene.head
+    facing_light = (basis(torch.tensor([0.0, 0.0, 1.0])) @ fit.light.cpu()).numpy()
+    read = {side: iris_colour(pixels, landmarks_px, side == "left", facing_light) for side in ("left", "right")}
+    total = sum(readable for _, readable in read.values())
+    shared = sum(colour * readable for colour, readable in read.values()) / max(total, 1e-6)
+    joints = head.joints(fit.shape[None])[0].cpu().numpy()
+    pupils = head.landmarks_478.on(torch.from_numpy(scene.neutral)[None], head.triangles)[0].cpu().numpy()
+    colours = {}
+    for side, (colour, readable) in read.items():
+        # eyes of two colours are rare, an iris read wrongly is not: each leans on the other
+        mixed = colour if total < 1e-3 else (0.5 + 0.5 * readable) * shared + (0.5 - 0.5 * readable) * shared
+        part = head.part_names.index(f"{side}_eye")
+        own = np.unique(head.triangles[head.triangle_part == part].cpu().numpy())
+        pupil = pupils[IRIS_CENTRE_LEFT if side == "left" else IRIS_CENTRE_RIGHT]
+        eye = fit_eyeball(scene.neutral[own], part, joints[JOINT_NAMES.index(f"{side}_eye")], pupil)
+        paint_eyeball(log_albedo, scene.texels, scene.neutral, eye, mixed)
+        colours[f"iris_{side}"] = mixed
+    return colours
+
+
+def pad_islands(image: np.ndarray, texels: TexelMap) -> np.ndarray:
+    """Fill the gaps between the islands with the nearest colour, so that no filter or mip level lets them in.
+
+    Args:
+        image: (M, M, C); M a multiple of the texel map's size.
+        texels: says where islands are.
+
+    Returns:
+        (M, M, C).
+    """
+    size_px = image.shape[0]
+    gap = cv2.resize((texels.part < 0).astype(np.uint8), (size_px, size_px), interpolation=cv2.INTER_NEAREST)
+    _, label = cv2.distanceTransformWithLabels(gap, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    source = np.zeros(label.max() + 1, dtype=np.int64)
+    source[label[gap == 0]] = np.flatnonzero(gap == 0)
+    result = image.copy()
+    result[gap > 0] = image.reshape(size_px**2, -1)[source[label[gap > 0]]]
+    return result
+
+
+def _part_colours(
+    small: np.ndarray, skin: SeenSkin, scene: PhotographedHead, hair_log: np.ndarray, irises: dict[str, np.ndarray]
+) -> dict[str, tuple[float, float, float]]:
+    """Typical linear colours of the parts."""
+    lips = (scene.texels.interpolate(region_mask(scene.head, "lips")) > 0.7) & (scene.areas.skin > 0.5)
+    plain = (skin.confidence > 0.7) & (scene.features.dark_by_nature < 0.1)
+    skin_log = np.median(small[plain][::5], axis=0) if plain.any() else skin.colour.mean_log
+    lips_log = np.median(small[lips], axis=0) if lips.any() else skin_log
+    logs = {"skin": skin_log, "lips": lips_log, "hair": hair_log}
+    colours = {name: np.exp(log) - LOG_FLOOR for name, log in logs.items()} | irises
+    return {name: tuple(float(np.clip(channel, 0.0, 1.0)) for channel in colour) for name, colour in colours.items()}

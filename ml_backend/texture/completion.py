@@ -1,0 +1,104 @@
+"""The whole skin from the part that was seen: the other half of the face first, then the albedo model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ml_backend.texture.mesh_smoothing import SurfaceSmoother
+from ml_backend.texture.photo_projection import smooth_step
+from ml_backend.texture.texel_map import TexelMap
+
+# The model's colours follow the person's over this distance, and keep the last difference this much further.
+MATCH_LENGTH_M = 0.008
+MATCH_PRIOR_WEIGHT = 0.01
+# A mirrored texel is believed a little less than a seen one.
+MIRROR_TRUST = 0.9
+
+
+@dataclass(frozen=True)
+class CompletedSkin:
+    """Skin without gaps.
+
+    Attributes:
+        log_albedo: (N, N, 3).
+        mirrored: (N, N) 0-1 share of the other half.
+        invented: (N, N) 0-1 share of the albedo model.
+    """
+
+    log_albedo: np.ndarray
+    mirrored: np.ndarray
+    invented: np.ndarray
+
+
+def complete_skin(
+    texels: TexelMap,
+    smoother: SurfaceSmoother,
+    log_albedo: np.ndarray,
+    confidence: np.ndarray,
+    log_model: np.ndarray,
+    mirror_vertex: np.ndarray,
+    prior: np.ndarray,
+) -> CompletedSkin:
+    """Fill what the photo does not show.
+
+    Args:
+        texels: the UV grid; smoother: of the head's surface.
+        log_albedo: (N, N, 3) of the photo, light taken out; confidence: (N, N) 0-1.
+        log_model: (N, N, 3) of the albedo model.
+        mirror_vertex: (V,).
+        prior: (3,) difference between photo and model where nothing is known.
+
+    Returns:
+        The skin; where confidence is 1, `log_albedo` itself.
+    """
+    count = len(mirror_vertex)
+    difference, weight = texels.vertex_means(log_albedo - log_model, confidence, count)
+    other, other_weight = difference[mirror_vertex], MIRROR_TRUST * weight[mirror_vertex] * (1.0 - weight)
+    total = weight + other_weight
+    merged = (weight[:, None] * difference + other_weight[:, None] * other) / np.maximum(total, 1e-6)[:, None]
+    matched = smoother.fit(merged, total, MATCH_LENGTH_M, prior=prior, prior_weight=MATCH_PRIOR_WEIGHT)
+    filled = log_model + texels.interpolate(matched)
+
+    where = texels.mirror_uv_px - 0.5
+    reflected = cv2.remap(log_albedo, where, None, cv2.INTER_LINEAR)
+    reflected_confidence = MIRROR_TRUST * cv2.remap(confidence, where, None, cv2.INTER_LINEAR)
+    lift = _matching_lift(texels, smoother, log_albedo - reflected, np.minimum(confidence, reflected_confidence), count)
+    mirrored = smooth_step(reflected_confidence, 0.05, 0.75)
+    filled = filled + (reflected + lift - filled) * mirrored[..., None]
+    result = filled + (log_albedo - filled) * confidence[..., None]
+    share = (1.0 - confidence) * mirrored
+    return CompletedSkin(result, share, (1.0 - confidence) * (1.0 - mirrored))
+
+
+def _matching_lift(
+    texels: TexelMap, smoother: SurfaceSmoother, difference: np.ndarray, weight: np.ndarray, count: int
+) -> np.ndarray:
+    """(N, N, 3) smooth difference between the halves where both are seen, continued over what only one shows."""
+    at_vertices, vertex_weight = texels.vertex_means(difference, weight, count)
+    return texels.interpolate(smoother.fit(at_vertices, vertex_weight, MATCH_LENGTH_M, prior=0.0, prior_weight=0.05))
+
+
+def skin_grain(detail: np.ndarray, confidence: np.ndarray, share: np.ndarray, seed: int, sigma: float) -> np.ndarray:
+    """Noise as strong as the visible skin's fine detail, for the parts that were not seen.
+
+    Args:
+        detail: (N, N) fine brightness detail of the photo, logarithm.
+        confidence: (N, N) 0-1 where it is skin.
+        share: (N, N) 0-1 where noise is wanted.
+        seed: of the noise, so that the same photo gives the same texture.
+        sigma: size of the grain, texels.
+
+    Returns:
+        (N, N) to add to the logarithm.
+    """
+    sure = confidence > 0.9
+    # the median: moles, lashes and hairs are far stronger than pores
+    strength = 1.5 * float(np.median(np.abs(detail[sure]))) if sure.any() else 0.0
+    tile = np.random.default_rng(seed).standard_normal((512, 512)).astype(np.float32)
+    tile = cv2.GaussianBlur(tile, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    tile *= strength / max(float(tile.std()), 1e-6)
+    times = -(-detail.shape[0] // 512)
+    return np.tile(tile, (times, times))[: detail.shape[0], : detail.shape[1]] * share

@@ -1,0 +1,205 @@
+"""Clean eyeballs: white, iris of the person's colour, pupil; painted by direction, so that any UV layout will do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ml_backend.rendering.colour import linear_from_srgb_u8
+from ml_backend.texture import face_contours
+from ml_backend.texture.colour import log_from_linear
+from ml_backend.texture.photo_projection import smooth_step
+from ml_backend.texture.texel_map import TexelMap
+
+# Visible iris of an adult: 11.7 mm across (Rüfer et al. 2005); the pupil in daylight about a third of it.
+IRIS_RADIUS_M = 0.00585
+PUPIL_PART = 0.34
+# Linear RGB: sclera of a healthy adult, faintly warm; its veined, shaded corners; the pupil.
+SCLERA = np.array([0.70, 0.64, 0.60], np.float32)
+SCLERA_CORNER = np.array([0.56, 0.38, 0.33], np.float32)
+PUPIL = np.array([0.004, 0.004, 0.004], np.float32)
+# The commonest iris colour, dark brown, for eyes too small to see.
+BROWN_IRIS = np.array([0.085, 0.042, 0.020], np.float32)
+# Iris radius in photo pixels where its colour begins to count, and where it counts fully.
+READABLE_IRIS_PX = (2.0, 5.0)
+# The lid's shadow and the lashes darken an iris against the face's light by about this much.
+LID_SHADOW = 1.5
+IRIS_BRIGHTNESS = (0.018, 0.22)
+
+
+@dataclass(frozen=True)
+class Eyeball:
+    """An eye of the head.
+
+    Attributes:
+        part: index of the eyeball's part.
+        centre: (3,) metres, in the neutral head.
+        gaze: (3,) unit vector from the centre through the pupil.
+        radius_m: of the eyeball.
+    """
+
+    part: int
+    centre: np.ndarray
+    gaze: np.ndarray
+    radius_m: float
+
+
+def fit_eyeball(vertices: np.ndarray, part: int, joint: np.ndarray, pupil: np.ndarray) -> Eyeball:
+    """Measure an eyeball of the neutral head.
+
+    Args:
+        vertices: (E, 3) of the eyeball, metres.
+        part: index of its part.
+        joint: (3,) the joint it turns about.
+        pupil: (3,) the middle of the iris on its surface.
+
+    Returns:
+        The eyeball.
+    """
+    radius = float(np.median(np.linalg.norm(vertices - joint, axis=1)))
+    away = pupil - joint
+    length = float(np.linalg.norm(away))
+    forward = np.array([0.0, 0.0, 1.0])
+    # an embedding that lies off the eye's front is not believed: neutral eyes look ahead
+    gaze = away / length if length > 0.5 * radius and away[2] > 0.8 * length else forward
+    return Eyeball(part, joint, gaze, radius)
+
+
+def iris_colour(
+    pixels: np.ndarray, landmarks_px: np.ndarray, left: bool, light: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Read the colour of an iris off the photo.
+
+    Args:
+        pixels: (H, W, 3) uint8 sRGB.
+        landmarks_px: (478, 2).
+        left: the person's left eye, else the right.
+        light: (3,) the light on a surface that faces the camera.
+
+    Returns:
+        (3,) linear RGB without light, and 0-1 how readable it was.
+    """
+    centre_index = face_contours.IRIS_CENTRE_LEFT if left else face_contours.IRIS_CENTRE_RIGHT
+    ring = face_contours.IRIS_RING_LEFT if left else face_contours.IRIS_RING_RIGHT
+    opening = face_contours.EYE_OPENING_LEFT if left else face_contours.EYE_OPENING_RIGHT
+    centre = landmarks_px[centre_index]
+    radius = float(np.median(np.linalg.norm(landmarks_px[list(ring)] - centre, axis=1)))
+    height, width = pixels.shape[:2]
+    readable = float(smooth_step(np.float64(radius), *READABLE_IRIS_PX))
+    low = np.floor(centre - 1.2 * radius - 1).astype(int)
+    high = np.ceil(centre + 1.2 * radius + 1).astype(int)
+    if readable == 0.0 or (low < 0).any() or high[0] > width or high[1] > height:
+        return BROWN_IRIS, 0.0
+    # magnified, so that rings and outlines cut small irises smoothly
+    zoom = max(1.0, 24.0 / radius)
+    patch = linear_from_srgb_u8(pixels[low[1] : high[1], low[0] : high[0]])
+    patch = cv2.resize(patch, None, fx=zoom, fy=zoom)
+    local = (landmarks_px - low) * zoom
+    rows, columns = np.mgrid[: patch.shape[0], : patch.shape[1]] + 0.5
+    distance = np.hypot(columns - local[centre_index, 0], rows - local[centre_index, 1]) / (radius * zoom)
+    seen = face_contours.fill_contours(local, (opening,), *patch.shape[:2], grow=-0.12 * radius * zoom)
+    used = (distance > 0.45) & (distance < 0.85) & (seen > 0.5)
+    if used.sum() < 0.04 * (radius * zoom) ** 2:
+        return BROWN_IRIS, 0.0
+    colours = patch[used]
+    brightness = colours.mean(axis=1)
+    # reflections are the brightest fifth or more, lashes and the pupil's edge the darkest
+    middle = (brightness >= np.quantile(brightness, 0.15)) & (brightness <= np.quantile(brightness, 0.65))
+    colour = np.median(colours[middle], axis=0) / np.maximum(light, 0.05) * LID_SHADOW
+    mean = float(colour.mean())
+    colour *= np.clip(mean, *IRIS_BRIGHTNESS) / max(mean, 1e-4)
+    return (BROWN_IRIS + readable * (colour - BROWN_IRIS)).astype(np.float32), readable
+
+
+def paint_eyeball(
+    log_albedo: np.ndarray, texels: TexelMap, head_vertices: np.ndarray, eye: Eyeball, iris: np.ndarray
+) -> None:
+    """Paint one eyeball's texels in place, at the texture's full size.
+
+    Args:
+        log_albedo: (M, M, 3) logarithmic linear RGB, changed in place; M is a multiple of the texel map's size.
+        texels: the UV grid.
+        head_vertices: (V, 3) of the neutral head, metres.
+        eye: the eyeball.
+        iris: (3,) linear RGB.
+    """
+    rows, columns = np.nonzero(texels.part == eye.part)
+    if len(rows) == 0:
+        return
+    window = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+    factor = log_albedo.shape[0] // texels.size_px
+    places = texels.interpolate(head_vertices)[window]
+    owned = (texels.part[window] == eye.part).astype(np.uint8)
+    size = (places.shape[1] * factor, places.shape[0] * factor)
+    places = cv2.resize(places, size, interpolation=cv2.INTER_LINEAR)
+    owned = cv2.resize(owned, size, interpolation=cv2.INTER_NEAREST) > 0
+    target = log_albedo[
+        window[0].start * factor : window[0].stop * factor, window[1].start * factor : window[1].stop * factor
+    ]
+    target[owned] = log_from_linear(eye_colour(places[owned], eye, iris))
+
+
+def eye_colour(places: np.ndarray, eye: Eyeball, iris: np.ndarray) -> np.ndarray:
+    """Colour of points on an eyeball.
+
+    Args:
+        places: (K, 3) metres, neutral head.
+        eye: the eyeball.
+        iris: (3,) linear RGB.
+
+    Returns:
+        (K, 3) linear RGB.
+    """
+    away = places - eye.centre.astype(np.float32)
+    away /= np.linalg.norm(away, axis=1, keepdims=True) + 1e-9
+    right = np.cross([0.0, 1.0, 0.0], eye.gaze)
+    right /= np.linalg.norm(right)
+    up = np.cross(eye.gaze, right)
+    x, y, z = (away @ axis.astype(np.float32) for axis in (right, up, eye.gaze))
+    angle = np.arctan2(np.hypot(x, y), z)
+    iris_angle = np.arcsin(min(0.9, IRIS_RADIUS_M / eye.radius_m))
+    around = np.arctan2(y, x) / (2.0 * np.pi) + 0.5
+    radius = angle / iris_angle
+    white = _sclera(angle, iris_angle, around, y)
+    disc = _iris(radius, around, iris)
+    # the limbus: a soft grey-brown border a tenth of the radius wide
+    inside = 1.0 - smooth_step(radius, 0.93, 1.08)
+    return white + (disc - white) * inside[:, None]
+
+
+def _sclera(angle: np.ndarray, iris_angle: float, around: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(K, 3) white that reddens towards the lids and corners, with faint veins."""
+    outwards = smooth_step(angle, 1.3 * iris_angle, 3.0 * iris_angle)
+    veins = _noise(around, angle / np.pi, (48, 512), (6.0, 0.8), 11)
+    veins = np.clip(veins - 0.9, 0.0, 1.0) * outwards
+    reddened = 0.55 * outwards + 0.35 * veins
+    colour = SCLERA + (SCLERA_CORNER - SCLERA) * reddened[:, None]
+    shade = 1.0 - 0.18 * smooth_step(np.abs(y), 0.25, 0.6)
+    return colour * shade[:, None]
+
+
+def _iris(radius: np.ndarray, around: np.ndarray, iris: np.ndarray) -> np.ndarray:
+    """(K, 3) iris whose mean over the ring is the given colour: fibres, lighter collarette, dark rim, pupil."""
+    fibres = _noise(around, np.clip(radius, 0.0, 1.0), (12, 256), (3.0, 1.0), 5)
+    collarette = np.exp(-(((radius - 0.55) / 0.13) ** 2))
+    rim = smooth_step(radius, 0.78, 1.0)
+    tone = 1.0 + 0.22 * fibres + 0.22 * collarette - 0.55 * rim
+    warm = np.array([1.12, 1.0, 0.85], np.float32)
+    colour = iris * np.maximum(tone, 0.15)[:, None] * (1.0 + (warm - 1.0) * collarette[:, None])
+    pupil = 1.0 - smooth_step(radius, PUPIL_PART - 0.05, PUPIL_PART + 0.05)
+    return colour + (PUPIL - colour) * pupil[:, None]
+
+
+def _noise(
+    across: np.ndarray, along: np.ndarray, grid: tuple[int, int], sigmas: tuple[float, float], seed: int
+) -> np.ndarray:
+    """(K,) periodic noise of unit spread; `across` 0-1 wraps around, `along` 0-1; sigmas (along, across)."""
+    layer = np.random.default_rng(seed).standard_normal(grid).astype(np.float32)
+    blurred = cv2.GaussianBlur(np.tile(layer, (1, 3)), (0, 0), sigmaX=sigmas[1], sigmaY=sigmas[0])
+    blurred = blurred[:, grid[1] : 2 * grid[1] + 1] / blurred.std()
+    where = np.stack([across * grid[1], along * (grid[0] - 1)], axis=-1).astype(np.float32)[None]
+    # OpenCV's remap takes rows of fewer than 32,768 points
+    pieces = np.array_split(where, max(1, where.shape[1] // 30000 + 1), axis=1)
+    return np.concatenate([cv2.remap(blurred, piece, None, cv2.INTER_LINEAR)[0] for piece in pieces])

@@ -1,0 +1,1 @@
+"""Measures what the product promises: `build.py bench` prints the tables."""
