@@ -104,8 +104,7 @@ def widen_limits(armature_object: bpy.types.Object, pose: dict[str, np.ndarray])
             continue
         angles = bone_euler(joint, axis_angle)
         limits = tuple(
-            (min(low, angle), max(high, angle))
-            for (low, high), angle in zip(bone_limits(joint), angles, strict=True)
+            (min(low, angle), max(high, angle)) for (low, high), angle in zip(bone_limits(joint), angles, strict=True)
         )
         _set_limits(armature_object.pose.bones[joint], limits)
 

@@ -74,6 +74,13 @@ class PhotoView:
         """(3,) where the camera stands beside the upright head, metres, model space."""
         return self._upright(self._eye_in_photo())
 
+    def towards_camera(self, points: np.ndarray) -> np.ndarray:
+        """(..., 3) unit vectors from points of the upright head (..., 3) to the camera, model space."""
+        if self.camera.kind == SCALED_ORTHOGRAPHIC:
+            return np.broadcast_to(self.head_rotation[2], points.shape)
+        offsets = self.eye_position() - points
+        return offsets / np.linalg.norm(offsets, axis=-1, keepdims=True)
+
     def blender_matrix(self) -> Matrix:
         """World matrix of the Blender camera."""
         matrix = np.eye(4)

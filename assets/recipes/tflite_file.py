@@ -16,8 +16,8 @@ _TENSOR_TYPES = {0: np.float32, 1: np.float16, 2: np.int32, 3: np.uint8, 4: np.i
 
 _OPERATOR_NAMES = {
     0: "ADD", 2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 5: "DEPTH_TO_SPACE", 6: "DEQUANTIZE",
-    14: "LOGISTIC", 17: "MAX_POOL_2D", 18: "MUL", 19: "RELU", 22: "RESHAPE", 23: "RESIZE_BILINEAR", 32: "CUSTOM",
-    34: "PAD", 36: "GATHER", 39: "TRANSPOSE", 40: "MEAN", 41: "SUB", 42: "DIV", 43: "SQUEEZE", 45: "STRIDED_SLICE", 54: "PRELU", 49: "SPLIT", 53: "CAST", 65: "SLICE", 70: "EXPAND_DIMS", 78: "NEG", 83:"PACK", 124: "DENSIFY",
+    17: "MAX_POOL_2D", 18: "MUL", 19: "RELU", 22: "RESHAPE", 23: "RESIZE_BILINEAR", 32: "CUSTOM", 34: "PAD",
+    45: "STRIDED_SLICE", 54: "PRELU", 124: "DENSIFY",
 }  # fmt: skip
 
 # for each kind of options table: field number -> (name, how to read the value)
@@ -167,7 +167,7 @@ def _read_tensor(table: _Table, buffers: list[_Table]) -> StoredTensor:
     raw = buffers[table.scalar(2, "I")].vector(0, np.uint8)
     if raw.size == 0:
         return StoredTensor(table.text(3), shape, None)
-    values = raw.view(_TENSOR_TYPES[kind]) if raw.size else raw
+    values = raw.view(_TENSOR_TYPES[kind])
     sparsity = table.table(6)
     dense = values.reshape(shape) if sparsity is None else _densify(values, shape, sparsity)
     return StoredTensor(table.text(3), shape, dense)

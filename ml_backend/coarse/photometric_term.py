@@ -8,6 +8,7 @@ from ml_backend.coarse.appearance import Appearance, ScaledPhoto, VertexSamples
 from ml_backend.coarse.gauss_newton import Residuals
 from ml_backend.coarse.parameters import FitParameters, linearize_points
 from ml_backend.head.head_model import HeadModel
+from ml_backend.head.skinning import cross_matrices
 from ml_backend.rendering import spherical_harmonics
 
 # brightness residual of one standard deviation, linear: texture that the albedo basis cannot carry
@@ -15,6 +16,8 @@ BRIGHTNESS_SIGMA = 0.06
 # the vertices say about as much as this many independent ones
 INDEPENDENT_SAMPLES = 60.0
 ROBUST_SCALE = 2.0
+# shading speaks of the broad forms of the face: this many shape components turn normals, and the head's rotation does
+NUM_SHADED_SHAPE = 60
 
 
 class PhotometricTerm:
@@ -41,6 +44,10 @@ class PhotometricTerm:
         position = torch.full((head.num_vertices,), -1, dtype=torch.long)
         position[self.vertices] = torch.arange(len(self.vertices))
         self.sample = position[samples.index]
+        self.incidence = self._incidence(local, count=len(self.vertices), dtype=albedo.dtype)
+        rotation = head.num_shape + head.num_expression
+        shaded = torch.arange(min(NUM_SHADED_SHAPE, head.num_shape))
+        self.columns = torch.cat([shaded, torch.arange(rotation, rotation + 3)])
         self.photo = photo
         self.light = appearance.light
         self.albedo = albedo[samples.index]
@@ -50,7 +57,7 @@ class PhotometricTerm:
     def __call__(self, parameters: FitParameters) -> Residuals:
         count = len(self.vertices)
         point = linearize_points(self.model, parameters, torch.arange(count)[:, None], torch.ones(count, 1))
-        normals, normals_by = self._normals(point.positions, point.by_parameters)
+        normals, normals_by = self._normals(point.positions, point.by_parameters[:, :, self.columns])
         image = point.image[self.sample]
         shade = spherical_harmonics.shading(normals, self.light)
         shade_by_normal = torch.einsum("njk,jc->nck", spherical_harmonics.basis_derivative(normals), self.light)
@@ -58,23 +65,32 @@ class PhotometricTerm:
         value = (self.photo.sample(image) - self.albedo * shade).mean(1)
         gradient = self.photo.gradient(image).mean(1)
         jacobian = torch.einsum("nk,nkp->np", gradient, point.image_by_parameters[self.sample])
-        jacobian = jacobian - torch.einsum("nk,nkp->np", predicted_by_normal, normals_by)
+        jacobian[:, self.columns] -= torch.einsum("nk,nkp->np", predicted_by_normal, normals_by)
         return Residuals(value * self.weight, jacobian * self.weight[:, None], ROBUST_SCALE)
 
+    def _incidence(self, faces: torch.Tensor, count: int, dtype: torch.dtype) -> torch.Tensor:
+        """Sparse (N,F): which faces meet at each sampled vertex."""
+        row = torch.full((count,), -1, dtype=torch.long)
+        row[self.sample] = torch.arange(len(self.sample))
+        rows = row[faces]
+        columns = torch.arange(len(faces))[:, None].expand_as(faces)
+        kept = rows >= 0
+        index = torch.stack([rows[kept], columns[kept]])
+        values = torch.ones(index.shape[1], dtype=dtype)
+        return torch.sparse_coo_tensor(index, values, (len(self.sample), len(faces))).coalesce().to_sparse_csr()
+
     def _normals(self, positions: torch.Tensor, by: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Unit normals (N,3) of the sampled vertices and their derivatives (N,3,P)."""
-        a, b, c = self.faces.unbind(1)
-        side_1, side_2 = positions[b] - positions[a], positions[c] - positions[a]
-        by_side_1, by_side_2 = by[b] - by[a], by[c] - by[a]
-        face = torch.linalg.cross(side_1, side_2)
-        face_by = torch.linalg.cross(by_side_1, side_2[:, :, None].expand_as(by_side_1), dim=1)
-        face_by = face_by + torch.linalg.cross(side_1[:, :, None].expand_as(by_side_2), by_side_2, dim=1)
-        total = torch.zeros_like(positions)
-        total_by = torch.zeros_like(by)
-        for corner in (a, b, c):
-            total.index_add_(0, corner, face)
-            total_by.index_add_(0, corner, face_by)
-        total, total_by = total[self.sample], total_by[self.sample]
+        """Unit normals (N,3) of the sampled vertices and their derivatives (N,3,C) by the columns (n,3,C) of `by`.
+
+        The area vector of a triangle a, b, c moves by (c - b) x da + (a - c) x db + (b - a) x dc.
+        """
+        a, b, c = (positions[corner] for corner in self.faces.unbind(1))
+        face = torch.linalg.cross(b - a, c - a)
+        opposite = torch.stack([c - b, a - c, b - a], 1)
+        turn = cross_matrices(opposite).transpose(1, 2).reshape(len(face), 3, 9)
+        face_by = turn @ by[self.faces].flatten(1, 2)
+        total = self.incidence @ face
+        total_by = (self.incidence @ face_by.flatten(1)).reshape(len(self.sample), 3, -1)
         length = total.norm(dim=1, keepdim=True).clamp(min=1e-12)
         unit = total / length
         along = torch.einsum("nk,nkp->np", unit, total_by)

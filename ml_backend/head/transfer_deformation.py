@@ -12,7 +12,6 @@ from ml_backend.head.transfer_surface import Surface, vertex_normals
 # the change of curvature, edges measured in mean edge lengths, against one unit per point that meets the target.
 _ROUNDS = ((6, 30.0), (6, 5.0), (6, 1.0), (4, 0.2))
 _REACH_M = 0.006  # a point further from the target than this is pulled along by its neighbours more than by the target
-_NORMAL_WEIGHT_M = 0.010
 _MIN_ALIGNMENT = 0.4
 _PIN_WEIGHT = 30.0
 
@@ -63,7 +62,7 @@ def _goals(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where each skin vertex should go, and how sure that is."""
     points, normals = moved[skin], vertex_normals(moved, triangles)[skin]
-    match = target.closest(points, normals, _NORMAL_WEIGHT_M)
+    match = target.closest(points, normals)
     smooth = match.interpolate(target.vertex_normals, target.triangles)
     smooth /= np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-12)
     gap = ((match.position - points) * smooth).sum(1)

@@ -14,7 +14,6 @@ _ROUNDS = ((6, 0.020), (6, 0.010), (8, 0.005))
 _NOISE_M = 0.002  # expected point-to-plane distance of a good fit, so that shape coefficients stay near 1
 _SLIDE_WEIGHT = 0.05  # of the distance along the surface against that across it: corresponding points may slide
 _ANCHOR_WEIGHT = 300.0  # an eye centre counts as much as this many points of the surface
-_NORMAL_WEIGHT_M = 0.010
 _MIN_ALIGNMENT = 0.5  # normals further apart than 60 degrees are no correspondence
 
 
@@ -107,7 +106,7 @@ def _step(
     shaped = head.template + head.shape_basis @ shape
     placed = similarity.points(shaped)
     normals = vertex_normals(placed, head.triangles)
-    match = target.closest(placed[used], normals[used], _NORMAL_WEIGHT_M)
+    match = target.closest(placed[used], normals[used])
     smooth = match.interpolate(target.vertex_normals, target.triangles)
     weight = head.weights[used] * (match.alignment > _MIN_ALIGNMENT)
     weight = weight / (1 + (match.distance / reach) ** 2) ** 2  # Geman-McClure

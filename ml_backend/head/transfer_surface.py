@@ -6,11 +6,17 @@ All positions are metres in model space; "source" is the mesh that is searched, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-_NEAREST_VERTICES = 8  # the closest triangle touches one of the 8 nearest vertices unless triangles are very unequal
+from ml_backend.head.closest_point import closest_barycentric
+
+NORMAL_WEIGHT_M = 0.010  # an opposite normal counts as much as this distance: more than lids and lips are thick
+# The closest triangle has one of the nearest sample points unless triangles are very unequal.
+_SAMPLES = np.array([[1 / 3, 1 / 3, 1 / 3], [2 / 3, 1 / 6, 1 / 6], [1 / 6, 2 / 3, 1 / 6], [1 / 6, 1 / 6, 2 / 3]])
+_CANDIDATES = 12
 
 
 @dataclass(frozen=True)
@@ -56,82 +62,59 @@ class Surface:
         """
         self.vertices = np.asarray(vertices, np.float64)
         self.triangles = np.asarray(triangles)
-        subset = np.arange(len(triangles)) if subset is None else np.asarray(subset)
-        self.triangle_normals = triangle_normals(self.vertices, self.triangles)
+        self.subset = np.arange(len(triangles)) if subset is None else np.asarray(subset)
         self.vertex_normals = vertex_normals(self.vertices, self.triangles)
-        corners = self.triangles[subset].ravel()
-        order = np.argsort(corners, kind="stable")
-        self._used_vertices, first = np.unique(corners[order], return_index=True)
-        self._incident = np.repeat(subset, 3)[order]
-        self._incident_start = np.append(first, len(corners))
-        self._tree = cKDTree(self.vertices[self._used_vertices])
 
-    def closest(
-        self, points: np.ndarray, normals: np.ndarray | None = None, normal_weight_m: float = 0.0
-    ) -> SurfacePosition:
-        """The closest point of the surface to each query.
+    def closest(self, points: np.ndarray, normals: np.ndarray | None = None) -> SurfacePosition:
+        """The closest point of the surface to each query; a point with an opposite normal counts as further off.
 
         Args:
             points: (N,3).
-            normals: (N,3) unit normals of the queries.
-            normal_weight_m: how many metres of distance an opposite normal counts for.
+            normals: (N,3) unit normals of the queries; without them only distance counts.
         """
-        query, triangle = self._candidates(np.asarray(points, np.float64))
-        barycentric, position = closest_on_triangles(points[query], self.vertices[self.triangles[triangle]])
-        squared = ((position - points[query]) ** 2).sum(1)
-        alignment = np.ones(len(query))
+        points = np.asarray(points, np.float64)
+        triangle = self._candidates(points, normals)
+        corner_vertices = self.triangles[triangle]
+        corners = self.vertices[corner_vertices]
+        barycentric = closest_barycentric(points[:, None], corners)
+        position = np.einsum("nck,nckd->ncd", barycentric, corners)
+        squared = ((position - points[:, None]) ** 2).sum(2)
+        alignment = np.ones(squared.shape)
         if normals is not None:
-            smooth = np.einsum("nk,nkc->nc", barycentric, self.vertex_normals[self.triangles[triangle]])
-            alignment = (smooth * normals[query]).sum(1) / np.maximum(np.linalg.norm(smooth, axis=1), 1e-12)
-        cost = squared + (0.5 * normal_weight_m * (1 - alignment)) ** 2
-        order = np.lexsort((cost, query))
-        best = order[np.searchsorted(query[order], np.arange(len(points)))]
+            smooth = np.einsum("nck,nckd->ncd", barycentric, self.vertex_normals[corner_vertices])
+            length = np.maximum(np.linalg.norm(smooth, axis=2), 1e-12)
+            alignment = np.einsum("ncd,nd->nc", smooth, normals) / length
+        # |n - m|^2 = 2 (1 - cos), which is 4 for opposite normals
+        best = (squared + 0.5 * NORMAL_WEIGHT_M**2 * (1 - alignment)).argmin(1)
+        rows = np.arange(len(points))
         return SurfacePosition(
-            triangle[best], barycentric[best], position[best], np.sqrt(squared[best]), alignment[best]
+            triangle[rows, best],
+            barycentric[rows, best],
+            position[rows, best],
+            np.sqrt(squared[rows, best]),
+            alignment[rows, best],
         )
 
-    def _candidates(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs of query and triangle worth a closer look."""
-        nearest = self._tree.query(points, min(_NEAREST_VERTICES, len(self._used_vertices)))[1].reshape(len(points), -1)
-        start, end = self._incident_start[nearest].ravel(), self._incident_start[nearest + 1].ravel()
-        count = end - start
-        query = np.repeat(np.repeat(np.arange(len(points)), nearest.shape[1]), count)
-        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        return query, self._incident[np.repeat(start, count) + within]
+    def _candidates(self, points: np.ndarray, normals: np.ndarray | None) -> np.ndarray:
+        """(N,C) triangles worth a closer look, by a few sample points on each, with normals as further coordinates."""
+        tree = self._position_tree if normals is None else self._oriented_tree
+        query = points if normals is None else np.concatenate([points, 0.5 * NORMAL_WEIGHT_M * normals], 1)
+        count = min(_CANDIDATES, tree.n)
+        return self.subset[tree.query(query, count)[1].reshape(len(points), count) // len(_SAMPLES)]
 
+    @cached_property
+    def _position_tree(self) -> cKDTree:
+        return cKDTree(self._samples(self.vertices))
 
-def closest_on_triangles(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The closest point of one triangle to each point.
+    @cached_property
+    def _oriented_tree(self) -> cKDTree:
+        directions = self._samples(self.vertex_normals)
+        directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
+        return cKDTree(np.concatenate([self._samples(self.vertices), 0.5 * NORMAL_WEIGHT_M * directions], 1))
 
-    Args:
-        points: (N,3); corners: (N,3,3).
-
-    Returns:
-        barycentric (N,3) and position (N,3).
-    """
-    edge_b, edge_c, to_point = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], points - corners[:, 0]
-    bb, bc, cc = ((x * y).sum(1) for x, y in ((edge_b, edge_b), (edge_b, edge_c), (edge_c, edge_c)))
-    bp, cp = (edge_b * to_point).sum(1), (edge_c * to_point).sum(1)
-    area = np.maximum(bb * cc - bc * bc, 1e-24)
-    b, c = (cc * bp - bc * cp) / area, (bb * cp - bc * bp) / area
-    barycentric = np.stack([1 - b - c, b, c], 1)
-    outside = np.flatnonzero((barycentric < 0).any(1))
-    barycentric[outside] = _closest_on_edges(points[outside], corners[outside])
-    return barycentric, np.einsum("nk,nkc->nc", barycentric, corners)
-
-
-def _closest_on_edges(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """(N,3) barycentrics of the closest point on the border of each triangle."""
-    following = np.roll(corners, -1, 1)
-    edge = following - corners
-    along = ((points[:, None] - corners) * edge).sum(2) / np.maximum((edge * edge).sum(2), 1e-24)
-    along = np.clip(along, 0, 1)
-    squared = ((corners + along[..., None] * edge - points[:, None]) ** 2).sum(2)
-    rows, best = np.arange(len(points)), squared.argmin(1)
-    barycentric = np.zeros((len(points), 3))
-    barycentric[rows, best] = 1 - along[rows, best]
-    barycentric[rows, (best + 1) % 3] = along[rows, best]
-    return barycentric
+    def _samples(self, values: np.ndarray) -> np.ndarray:
+        """(F_subset * 4, 3) values at the sample points of the searched triangles."""
+        return np.einsum("sk,fkd->fsd", _SAMPLES, values[self.triangles[self.subset]]).reshape(-1, 3)
 
 
 def triangle_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

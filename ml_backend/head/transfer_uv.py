@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from ml_backend.head.transfer_surface import Surface, SurfacePosition
 
-_NORMAL_WEIGHT_M = 0.010
+_SAMPLES = 6  # points along the edge of a target triangle, to see which source triangles lie below it
 
 
 @dataclass(frozen=True)
@@ -67,37 +67,49 @@ def carry_layout(
 
     Source: own derivation.
     """
-    middle = vertices[triangles].mean(1)
-    middle_normals = normals[triangles].sum(1)
-    middle_normals /= np.maximum(np.linalg.norm(middle_normals, axis=1, keepdims=True), 1e-12)
-    home = chart.surface.closest(middle, middle_normals, _NORMAL_WEIGHT_M).triangle
     plain = chart.uv_at(places)
     corner_uv = plain[triangles]
-    used = np.unique(triangles)
     reach = _longest_edge(vertices, triangles, len(vertices))
-    for vertex in used[_near_seam(chart, places.position[used], reach[used])]:
+    used = np.unique(triangles)
+    near = used[_near_seam(chart, places.position[used], reach[used])]
+    touching = np.flatnonzero(np.isin(triangles, near).any(1))
+    sides = dict(zip(touching.tolist(), _own_sides(chart, vertices, normals, triangles[touching]), strict=True))
+    for vertex in near:
         rows, columns = np.nonzero(triangles == vertex)
-        sides = _uv_by_side(
-            chart, vertices[vertex], normals[vertex], places.position[vertex], reach[vertex], home[rows]
-        )
-        corner_uv[rows, columns] = sides
+        for group in _overlapping([sides[row] for row in rows]):
+            allowed = np.unique(np.concatenate([sides[rows[member]] for member in group]))
+            piece = Surface(chart.surface.vertices, chart.surface.triangles, allowed)
+            place = piece.closest(vertices[vertex][None], normals[vertex][None])
+            corner_uv[rows[group], columns[group]] = chart.uv_at(place)
     return _welded(triangles, corner_uv)
 
 
-def _uv_by_side(
-    chart: Chart, point: np.ndarray, normal: np.ndarray, centre: np.ndarray, reach: float, home: np.ndarray
-) -> np.ndarray:
-    """(H,2) coordinates of one point, seen from each of the source triangles `home`: never across a seam."""
-    corners = chart.surface.vertices[chart.surface.triangles[chart.triangles]]
-    near = ((corners - centre) ** 2).sum(2).min(1) < (1.5 * reach) ** 2
-    local = np.union1d(chart.triangles[near], home)
-    label = _islands(chart.uv_triangles[local])
-    result = np.empty((len(home), 2))
-    home_label = label[np.searchsorted(local, home)]
-    for side in np.unique(home_label):
-        piece = Surface(chart.surface.vertices, chart.surface.triangles, local[label == side])
-        result[home_label == side] = chart.uv_at(piece.closest(point[None], normal[None], _NORMAL_WEIGHT_M))
-    return result
+def _own_sides(chart: Chart, vertices: np.ndarray, normals: np.ndarray, triangles: np.ndarray) -> list[np.ndarray]:
+    """For each target triangle the source triangles below it that hang together with the one below its middle."""
+    grid = [(i, j) for i in range(_SAMPLES + 1) for j in range(_SAMPLES + 1 - i)]
+    weights = np.array([(i, j, _SAMPLES - i - j) for i, j in [(_SAMPLES // 3, _SAMPLES // 3), *grid]]) / _SAMPLES
+    points, directions = (np.einsum("sk,tkc->tsc", weights, values[triangles]) for values in (vertices, normals))
+    directions = directions / np.maximum(np.linalg.norm(directions, axis=2, keepdims=True), 1e-12)
+    below = chart.surface.closest(points.reshape(-1, 3), directions.reshape(-1, 3)).triangle
+    sides = []
+    for row in below.reshape(len(triangles), -1):
+        local = np.unique(row)
+        label = _islands(chart.uv_triangles[local])
+        sides.append(local[label == label[np.searchsorted(local, row[0])]])
+    return sides
+
+
+def _overlapping(sets: list[np.ndarray]) -> list[list[int]]:
+    """Group sets of source triangles that share any; returns lists of positions."""
+    groups: list[tuple[set[int], list[int]]] = []
+    for position, members in enumerate(sets):
+        content, positions = set(members.tolist()), [position]
+        for other in [group for group in groups if group[0] & content]:
+            content |= other[0]
+            positions += other[1]
+            groups.remove(other)
+        groups.append((content, positions))
+    return [positions for _, positions in groups]
 
 
 def _near_seam(chart: Chart, points: np.ndarray, reach: np.ndarray) -> np.ndarray:
@@ -124,13 +136,14 @@ def _longest_edge(vertices: np.ndarray, triangles: np.ndarray, count: int) -> np
 
 
 def _islands(uv_triangles: np.ndarray) -> np.ndarray:
-    """Label of the connected piece of the layout that each triangle is in."""
-    used, local = np.unique(uv_triangles, return_inverse=True)
-    local = local.reshape(-1, 3)
-    links = sparse.coo_matrix(
-        (np.ones(2 * len(local)), (np.tile(local[:, 0], 2), local[:, 1:].T.ravel())), (len(used), len(used))
-    )
-    return connected_components(links, directed=False)[1][local[:, 0]]
+    """Label of the piece of the layout that each triangle is in; pieces hang together by edges, not by corners."""
+    count = len(uv_triangles)
+    edges = np.sort(np.concatenate([uv_triangles[:, [0, 1]], uv_triangles[:, [1, 2]], uv_triangles[:, [2, 0]]]), 1)
+    owner = np.tile(np.arange(count), 3)
+    order = np.lexsort(edges.T)
+    same = (edges[order][1:] == edges[order][:-1]).all(1)
+    links = sparse.coo_matrix((np.ones(same.sum()), (owner[order][1:][same], owner[order][:-1][same])), (count, count))
+    return connected_components(links, directed=False)[1]
 
 
 def _welded(triangles: np.ndarray, corner_uv: np.ndarray) -> Layout:

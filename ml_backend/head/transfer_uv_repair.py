@@ -39,6 +39,7 @@ def repair_layout(layout: Layout, vertices: np.ndarray, triangles: np.ndarray, h
         if free.any():
             uv = _relaxed(uv, weights, free)
         bad = bad_triangles(Layout(uv, layout.uv_triangles), vertices, triangles)
+        bad &= ~pinned[layout.uv_triangles].all(1)  # nothing can move those
         if not bad.any():
             break
         grown = np.zeros(len(uv), bool)

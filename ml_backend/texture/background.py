@@ -15,7 +15,7 @@ RING = (1.35, 2.2)
 CELL = 0.35
 DARKEST_LOG = -5.0
 # Share of the ring's pixels in a colour's cells above which the colour counts as background.
-COMMON_SHARE = (0.02, 0.08)
+COMMON_SHARE = (0.05, 0.15)
 # Side of the window that is looked at, pixels.
 WINDOW_PX = 192
 
@@ -54,7 +54,7 @@ def _cells(log_colour: np.ndarray) -> np.ndarray:
 
 
 def _ring_histogram(cells: np.ndarray, middle: np.ndarray, half: float) -> np.ndarray:
-    """(C, C, C) share of the ring's pixels in each cell and its neighbours."""
+    """(C, C, C) share of the ring's pixels in each cell, its neighbours counting half."""
     rows, columns = np.mgrid[: cells.shape[0], : cells.shape[1]]
     distance = np.hypot(columns - middle[0], rows - middle[1]) / half
     ring = (distance > RING[0]) & (distance < RING[1]) & (rows < middle[1])
@@ -65,5 +65,6 @@ def _ring_histogram(cells: np.ndarray, middle: np.ndarray, half: float) -> np.nd
     np.add.at(counts, tuple(cells[ring].T), 1.0 / ring.sum())
     for axis in range(3):
         padded = np.pad(counts, [(1, 1) if k == axis else (0, 0) for k in range(3)])
-        counts = sum(np.take(padded, range(shift, shift + side), axis=axis) for shift in range(3))
+        before, here, after = (np.take(padded, range(shift, shift + side), axis=axis) for shift in range(3))
+        counts = here + 0.5 * (before + after)
     return counts

@@ -19,7 +19,8 @@ from ml_backend.texture.completion import CompletedSkin, complete_skin, skin_gra
 from ml_backend.texture.delighting import left_over_light, log_shading, without_shine
 from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
 from ml_backend.texture.face_contours import IRIS_CENTRE_LEFT, IRIS_CENTRE_RIGHT
-from ml_backend.texture.hair import find_hair, paint_hair
+from ml_backend.texture.hair import ScalpView, find_hair
+from ml_backend.texture.hair_painting import paint_hair
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.photo_projection import PhotoProjection, PosedHead, pose_head, project_photo, smooth_step
 from ml_backend.texture.skin_colour import SkinColour, fit_skin_colour
@@ -40,6 +41,10 @@ from ml_backend.tracking.tracked_face import TrackedFace
 DETAIL_FACTOR = 2
 # A photo in which the head is larger than this against the texture is reduced first, or its detail would alias.
 MAX_PHOTO_PX_PER_TEXEL = 1.2
+# Distances from the head's outline, metres, between which the photo's hair comes to be believed.
+HAIR_CLEARANCE_M = (0.004, 0.012)
+# A colour that is common behind the head still may be hair: black hair before a dark wall.
+BACKGROUND_DOUBT = 0.85
 # Linear RGB of parts that photos hardly show.
 LASHES_RGB = (0.012, 0.009, 0.008)
 MOUTH_RGB = (0.16, 0.045, 0.04)
@@ -124,8 +129,8 @@ def bake_texture(
     landmarks_px = np.asarray(face.landmarks_px, dtype=np.float32)[:, :2]
     scene = photographed_head(head, fit, landmarks_px, size_px // DETAIL_FACTOR, pixels.shape[:2])
     log_photo = photo_on_texels(pixels, scene, size_px)
-    skin = see_skin(log_photo, scene, fit.light)
     log_model = _log_model(albedo_model, fit, scene.texels.size_px)
+    skin = see_skin(log_photo, scene, fit.light, log_model)
     cleaned = _without_light(skin, scene, log_model)
     completed = complete_skin(
         scene.texels, scene.smoother, cleaned, skin.confidence, log_model, head.mirror_vertex.cpu().numpy(),
@@ -196,13 +201,14 @@ def photo_on_texels(pixels: np.ndarray, scene: PhotographedHead, size_px: int) -
     return cv2.remap(log_window, where - low.astype(np.float32), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-def see_skin(log_photo: np.ndarray, scene: PhotographedHead, light: torch.Tensor) -> SeenSkin:
+def see_skin(log_photo: np.ndarray, scene: PhotographedHead, light: torch.Tensor, log_model: np.ndarray) -> SeenSkin:
     """Take the estimated light out of the photo and decide which texels show skin.
 
     Args:
         log_photo: (M, M, 3) the photo on the texture, at full size.
         scene: the head in the photo.
         light: (9, 3).
+        log_model: (N, N, 3) of the albedo model.
 
     Returns:
         Colours and confidence on the texel grid.
@@ -213,9 +219,8 @@ def see_skin(log_photo: np.ndarray, scene: PhotographedHead, light: torch.Tensor
     log_albedo = cv2.resize(log_photo, (size, size), interpolation=cv2.INTER_AREA) - scene.texels.interpolate(shading)
     areas, features = scene.areas, scene.features
     seen = scene.projection.confidence * areas.skin * (1.0 - features.opening)
-    plain = seen * areas.face * features.oval * (1.0 - features.dark_by_nature)
-    sample = plain.reshape(-1) > 0.3
-    colour = fit_skin_colour(log_albedo.reshape(-1, 3)[sample][::7], plain.reshape(-1)[sample][::7])
+    plain = seen * areas.face * (1.0 - features.dark_by_nature)
+    colour = fit_skin_colour(log_albedo[::3, ::3], (plain * features.oval)[::3, ::3], log_model[::3, ::3])
     # necks are shaded, and hidden by collars: their colour follows from the face
     confidence = seen * (1.0 - areas.neck) * skin_likeness(log_albedo, colour, features, areas)
     settled = settle_confidence(confidence, areas.face, areas.texels_per_m)
@@ -255,17 +260,28 @@ def _skin_difference(log_albedo: np.ndarray, log_model: np.ndarray, skin: SeenSk
 
 def _hair(pixels: np.ndarray, skin: SeenSkin, scene: PhotographedHead) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Painted hair (N, N, 3), its cover (N, N) and its logarithmic colour (3,)."""
-    scalp = region_mask(scene.head, "scalp") * (1.0 - region_mask(scene.head, "neck"))
-    seen = scene.projection.confidence * (1.0 - background_likeness(pixels, scene.posed, scene.projection))
+    scalp = region_mask(scene.head, "scalp")
+    for other in ("neck", "nose", "lips"):
+        scalp = scalp * (1.0 - region_mask(scene.head, other))
+    # the skull under the hair is the least certain part of the fit: near its outline the photo may show background
+    seen = scene.projection.confidence * smooth_step(scene.projection.clearance_m, *HAIR_CLEARANCE_M)
+    background = background_likeness(pixels, scene.posed, scene.projection)
+    seen = seen * (1.0 - BACKGROUND_DOUBT * background * (1.0 - skin.likeness))
     brows = (scene.features.brows > 0.9) & (seen > 0.5)
     brow_colours = skin.log_albedo[brows]
     dark = np.quantile(brow_colours, 0.3, axis=0) if len(brow_colours) else skin.colour.mean_log - 1.2
-    evidence = find_hair(
-        scene.texels, scene.smoother, skin.log_albedo, skin.likeness, seen, scene.areas, scalp, dark.astype(np.float32)
+    view = ScalpView(
+        scene.texels,
+        scene.smoother,
+        scene.areas,
+        scalp,
+        skin.log_albedo,
+        skin.likeness,
+        seen,
+        skin.colour.luminance_mean,
     )
-    painted, cover = paint_hair(
-        scene.texels, evidence, skin.log_albedo, seen, scene.areas, scene.smoother, scalp, scene.neutral
-    )
+    evidence = find_hair(view, dark.astype(np.float32))
+    painted, cover = paint_hair(view, evidence, scene.neutral)
     return painted, cover, evidence.log_colour
 
 

@@ -16,7 +16,9 @@ SHADING_FLOOR = 0.30
 # Part of a highlight that is removed: all of it leaves grey patches where the photo is clipped.
 SHINE_REMOVED = 0.75
 # A texel must be this much less saturated than its surroundings, in linear RGB over skin brightness, to count as shine.
-SHINE_MARGIN = 0.02
+SHINE_MARGIN = 0.01
+# The surroundings reach this far (Gaussian), as a part of the texture's side: wider than a highlight on a cheek.
+SHINE_SURROUNDINGS = 0.07
 # Size of what counts as left-over light, metres: larger than moles, brows and lips, smaller than half a face.
 LIGHT_LENGTH_M = 0.020
 # How much of the left-over brightness goes: what differs between the halves is light (faces are nearly symmetric),
@@ -26,7 +28,7 @@ SHARED_REMOVED = 0.55
 BEARD_SHARED_REMOVED = 0.15
 # Left-over colour casts are weaker than brightness, and rosy cheeks are real.
 LOPSIDED_CHROMA_REMOVED = 0.7
-SHARED_CHROMA_REMOVED = 0.2
+SHARED_CHROMA_REMOVED = 0.35
 
 
 def log_shading(normals: np.ndarray, light: torch.Tensor, reference: np.ndarray) -> np.ndarray:
@@ -63,7 +65,7 @@ def without_shine(log_albedo: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     smallest channel rises most against the colour of the skin around it.
     """
     linear = np.exp(log_albedo) - LOG_FLOOR
-    around = _local_mean(linear, confidence, log_albedo.shape[0] / 24.0)
+    around = _local_mean(linear, confidence, SHINE_SURROUNDINGS * log_albedo.shape[0])
     red, blue = linear[..., 0], linear[..., 2]
     ratio = np.clip(around[..., 2] / np.maximum(around[..., 0], 1e-3), 0.05, 0.85)
     brightness = np.maximum(around.mean(axis=-1), 1e-3)

@@ -52,11 +52,13 @@ class PhotoProjection:
         photo_px: (N, N, 2) place in the photo (first pixel's centre at 0.5, 0.5).
         visible: (N, N) 0-1: in the picture, hidden by no other surface, away from outlines.
         facing: (N, N) cosine between the normal and the direction to the camera.
+        clearance_m: (N, N) metres, as the photo sees it, to the nearest outline.
     """
 
     photo_px: np.ndarray
     visible: np.ndarray
     facing: np.ndarray
+    clearance_m: np.ndarray
 
     @property
     def confidence(self) -> np.ndarray:
@@ -161,7 +163,7 @@ def project_photo(
     visible *= smooth_step(inset, 1.0, 4.0)
     visible[~np.isin(texels.part, (0,))] *= 1.0
     visible.reshape(-1)[np.setdiff1d(np.arange(visible.size), texels.index, assume_unique=True)] = 0.0
-    return PhotoProjection(photo_px, visible, facing)
+    return PhotoProjection(photo_px, visible, facing, clear)
 
 
 def _depth_image(posed: PosedHead, triangles: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:

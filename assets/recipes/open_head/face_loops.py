@@ -22,8 +22,9 @@ class LipLoops:
     """Closed loops around the mouth.
 
     Attributes:
-        rows: (12, 38) vertex rows; column 0 the left corner, 1-23 the upper lip from left to right, 24 the right corner,
-            25-37 the lower lip from right to left.
+        rows: (12, 38) vertex rows; a column is a line of edges from the inside of the mouth to the skin around it. Column 0
+            is the left corner, 1-23 the upper lip from left to right, 24 the right corner, 25-37 the lower lip from right
+            to left.
         across: (12, 38) metres, x of these vertices on the base mesh: which upper point lies over which lower one.
     """
 
@@ -77,14 +78,22 @@ def find_lip_loops(topology: QuadTopology, source_positions: np.ndarray, row_of_
         source_positions: (19158, 3) MakeHuman's base mesh.
         row_of_source: (19158,) row of the open head, -1 where a vertex was cut off.
     """
-    loops = []
-    for edge in _LIP_LOOP_EDGES:
-        loop = np.array(topology.edge_loop(*edge))
-        loop = np.roll(loop, -int(np.argmax(source_positions[loop, 0])))  # begin at the left corner
-        upper_first = source_positions[loop[5], 1] > source_positions[loop[-5], 1]
-        loops.append(loop if upper_first else np.roll(loop[::-1], 1))
-    stacked = np.stack(loops)
+    loops = [np.array(topology.edge_loop(*edge)) for edge in _LIP_LOOP_EDGES]
+    contact = loops[CONTACT]
+    contact = np.roll(contact, -int(np.argmax(source_positions[contact, 0])))  # begin at the left corner
+    upper_first = source_positions[contact[5], 1] > source_positions[contact[-5], 1]
+    ordered = {CONTACT: contact if upper_first else np.roll(contact[::-1], 1)}
+    for position in (*range(CONTACT - 1, -1, -1), *range(CONTACT + 1, len(loops))):
+        beside = ordered[position + 1 if position < CONTACT else position - 1]
+        ordered[position] = _along(topology, beside, loops[position])
+    stacked = np.stack([ordered[position] for position in range(len(loops))])
     return LipLoops(row_of_source[stacked], source_positions[stacked, 0])
+
+
+def _along(topology: QuadTopology, ordered: np.ndarray, loop: np.ndarray) -> np.ndarray:
+    """Order a loop like the one beside it, each vertex next to its neighbour."""
+    members = set(loop.tolist())
+    return np.array([next(iter(topology.neighbours(int(vertex)) & members)) for vertex in ordered])
 
 
 def close_lips(loops: LipLoops, points: np.ndarray) -> np.ndarray:

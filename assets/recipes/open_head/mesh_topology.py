@@ -27,6 +27,10 @@ class QuadTopology:
                 self._neighbours[there].add(here)
                 self._vertex_faces[here].append(face)
 
+    def neighbours(self, vertex: int) -> set[int]:
+        """Give the vertices that share an edge with one."""
+        return self._neighbours[vertex]
+
     def edge_loop(self, start: int, towards: int) -> list[int]:
         """Walk the closed edge loop through an edge, straight on at each vertex of four edges.
 

@@ -8,8 +8,11 @@ from scipy.spatial.transform import Rotation
 from assets.recipes.open_head.base_mesh import BaseMesh
 from assets.recipes.open_head.face_loops import CONTACT, SKIN_BORDER, VERMILION_BORDER
 from assets.recipes.open_head.mesh_topology import triangulate, vertex_normals
-from assets.recipes.open_head.rig import JAW, JAW_OPEN_RADIANS, Rig, jaw_rotated
+from assets.recipes.open_head.rig import JAW, JAW_OPEN_RADIANS, Rig, jaw_blend, jaw_open_goal, jaw_rotated
 from assets.recipes.open_head.surface_field import SurfaceField
+
+# Share of the jaw's opening at which closed lips meet: the lower lip gives less than the upper one is drawn down.
+_MEETING_SHARE = 0.62
 
 
 class MouthSculptor:
@@ -36,14 +39,14 @@ class MouthSculptor:
 
     def cheek_puff(self) -> np.ndarray:
         """Blow up the cheeks with closed lips."""
-        cheeks = self._bump((0.043, -0.066), 0.019, np.zeros(3), along_normal_m=0.0095)
+        cheeks = self._bump((0.045, -0.060), 0.023, np.zeros(3), along_normal_m=0.0085)
         lips = self._bump((0.016, -0.055), 0.010, np.zeros(3), along_normal_m=0.0022)
         below = self._bump((0.018, -0.094), 0.010, np.zeros(3), along_normal_m=0.0022)
         return cheeks + lips + below
 
     def lip_press(self) -> np.ndarray:
         """Press the lips together: the red narrows and goes back a little (AU 24)."""
-        return 0.45 * (self._roll(upper=True) + self._roll(upper=False))
+        return 0.6 * (self._roll(upper=True) + self._roll(upper=False))
 
     def upper_lip_roll(self) -> np.ndarray:
         """Roll the upper lip in over the teeth."""
@@ -57,10 +60,10 @@ class MouthSculptor:
         """Push the closed upper lip up and forward."""
         rows, values = [], []
         for loop in range(CONTACT - 2, SKIN_BORDER + 1):
-            upper = self._lips.upper[loop]
-            across = self._across(upper)
-            rows.append(upper)
-            values.append((1 - across**2)[:, None] * np.array([0.0, 0.0045, 0.0030]))
+            for lip, forward_m in ((self._lips.upper[loop], 0.0040), (self._lips.lower[loop], 0.0010)):
+                middle = (1 - self._across(lip) ** 2)[:, None]
+                rows.append(lip)
+                values.append(middle * np.array([0.0, 0.0034, forward_m]))
         return self._spread(rows, values, still_radius_m=0.042)
 
     def mouth_left(self) -> np.ndarray:
@@ -76,22 +79,21 @@ class MouthSculptor:
         return self._rig.skinning_weights[:, [JAW]] * np.array([0.0, -0.0010, 0.0065])
 
     def mouth_close(self) -> np.ndarray:
-        """Close the lips while the jaw is open: added to the fully open jaw, the lips meet half-way.
+        """Close the lips while the jaw is open: with the fully open jaw the lips meet, nearer to the jaw than to the nose.
 
-        Blend shapes add after skinning in every program that plays ARKit's shapes, so this is the plain difference of
-        both goals and not taken back through the jaw's turn.
+        Players of blend shapes add this after the jaw has turned, the head model adds it before (so it turns along). The
+        offsets lie midway: in height both ways close the mouth alike, in depth they differ by a few millimetres.
         """
         joint, weight = self._rig.joints[JAW], self._rig.skinning_weights[:, JAW]
-        rows = np.concatenate([self._lips.rows[loop] for loop in range(VERMILION_BORDER + 1)])
-        together, _ = np.unique(rows, return_index=True)
-        meeting = 0.55  # both lips travel: the share of the opening at which they meet
-        change = self._spread([together], [np.ones((len(together), 1))], still_radius_m=0.048)
-        share = np.clip(change, 0, 1)[:, 0]
-        closed = jaw_rotated(self._mean, joint, (1 - share) * weight + share * meeting, JAW_OPEN_RADIANS)
-        opened = jaw_rotated(self._mean, joint, weight, JAW_OPEN_RADIANS)
+        rows = np.unique(self._lips.rows[: VERMILION_BORDER + 1])
+        share = np.clip(self._spread([rows], [np.ones((len(rows), 1))], still_radius_m=0.048), 0, 1)[:, 0]
+        opened = jaw_open_goal(self._base, self._mean, joint, weight)
+        closed = jaw_rotated(self._mean, joint, (1 - share) * weight + share * _MEETING_SHARE, JAW_OPEN_RADIANS)
+        turn = jaw_blend(weight)
+        offsets = np.linalg.solve((np.eye(3) + turn) / 2, (closed - opened)[..., None])[..., 0]
         skin = np.zeros(len(self._mean))
         skin[self._base.part_vertices("skin")] = 1
-        return (closed - opened) * skin[:, None]
+        return offsets * skin[:, None]
 
     def tongue_out(self) -> np.ndarray:
         """Put the tongue out over the lower lip; meant for a slightly open mouth."""
@@ -100,6 +102,7 @@ class MouthSculptor:
         z = self._mean[rows, 2]
         along = np.clip((z - z.min()) / (z.max() - z.min()), 0, 1)
         offsets[rows, 2] = 0.034 * along**1.3
+        offsets[rows, 0] = -0.22 * along * self._mean[rows, 0]  # it narrows as it stretches
         offsets[rows, 1] = 0.004 * np.sin(along * np.pi) - 0.007 * np.clip((along - 0.75) / 0.25, 0, 1) ** 2
         return offsets
 

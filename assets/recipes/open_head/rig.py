@@ -20,6 +20,7 @@ JAW_OPEN_RADIANS = float(np.radians(26.0))  # 45 mm between the incisors, a wide
 _CONDYLE_M = np.array([0.062, -0.020, -0.068])
 _NECK_M = np.array([0.0, -0.085, -0.085])
 _ROOT_M = np.array([0.0, -0.165, -0.105])
+_TONGUE_DROP_M = 0.012
 _REGRESSOR_VERTICES = 24  # skin vertices on each side that carry a joint
 
 
@@ -81,10 +82,15 @@ def undo_jaw_skinning(goal: np.ndarray, rest: np.ndarray, joint: np.ndarray, wei
     Returns:
         (V, 3) metres.
     """
-    turn = Rotation.from_rotvec([JAW_OPEN_RADIANS, 0.0, 0.0]).as_matrix()
-    blended = weight[:, None, None] * turn + (1 - weight)[:, None, None] * np.eye(3)
+    blended = jaw_blend(weight)
     skinned = np.einsum("vij,vj->vi", blended, rest - joint) + joint
     return np.linalg.solve(blended, (goal - skinned)[..., None])[..., 0]
+
+
+def jaw_blend(weight: np.ndarray) -> np.ndarray:
+    """Give the matrices (V, 3, 3) by which linear blend skinning turns each vertex at the full jaw opening."""
+    turn = Rotation.from_rotvec([JAW_OPEN_RADIANS, 0.0, 0.0]).as_matrix()
+    return weight[:, None, None] * turn + (1 - weight)[:, None, None] * np.eye(3)
 
 
 def _joint_regressor(base: BaseMesh, mean: np.ndarray) -> np.ndarray:
@@ -193,6 +199,10 @@ def jaw_open_goal(base: BaseMesh, mean: np.ndarray, joint: np.ndarray, weight: n
         distance = np.linalg.norm(mean[skin] - place, axis=1)
         near = np.exp(-((distance / 0.022) ** 2))[:, None]
         goal[skin] += near * np.array([-0.0045 * np.sign(place[0]), 0.0, 0.0])
+    tongue = base.part_vertices("tongue")
+    z = mean[tongue, 2]
+    from_tip = (z.max() - z) / (z.max() - z.min())
+    goal[tongue, 1] -= _TONGUE_DROP_M * np.sqrt(from_tip)  # its back sinks, else it fills the open mouth
     return goal
 
 

@@ -1,0 +1,60 @@
+"""Settings of the scene that a new avatar file opens with."""
+
+from __future__ import annotations
+
+import bpy
+
+# 4.2 to 4.5 call it EEVEE_NEXT, 5.0 and later EEVEE
+_EEVEE_NAMES = ("BLENDER_EEVEE_NEXT", "BLENDER_EEVEE")
+
+
+def empty_scene() -> bpy.types.Scene:
+    """Start a new file with nothing in it; returns its scene."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    return bpy.context.scene
+
+
+def set_up_photo_render(scene: bpy.types.Scene, camera: bpy.types.Object, image_size_px: tuple[int, int]) -> None:
+    """Make renders match the photo: its camera, its size, its colours, and nothing behind the head.
+
+    Args:
+        scene: the scene of the avatar.
+        camera: of the photo.
+        image_size_px: width and height of the photo.
+    """
+    scene.camera = camera
+    render = scene.render
+    render.engine = _eevee_name(render)
+    render.resolution_x, render.resolution_y = image_size_px
+    render.resolution_percentage = 100
+    render.pixel_aspect_x = render.pixel_aspect_y = 1.0
+    render.film_transparent = True
+    # the texture is a photo's sRGB; the film-like AgX, the default, would turn its colours pale
+    scene.view_settings.view_transform = "Standard"
+    scene.unit_settings.system = "METRIC"
+    scene.frame_start = scene.frame_end = 1
+    scene.frame_set(1)
+
+
+def look_through_camera() -> None:
+    """Let every 3D view of the file open with the camera's view and the materials shown."""
+    for screen in bpy.data.screens:
+        for area in screen.areas:
+            for space in area.spaces:
+                if space.type == "VIEW_3D":
+                    space.shading.type = "MATERIAL"
+                    space.shading.use_scene_lights = True
+                    space.shading.use_scene_world = True
+                    if space.region_3d is not None:
+                        space.region_3d.view_perspective = "CAMERA"
+
+
+def _eevee_name(render: bpy.types.RenderSettings) -> str:
+    """Eevee's identifier in this version of Blender."""
+    for name in _EEVEE_NAMES:
+        try:
+            render.engine = name
+        except TypeError:
+            continue
+        return name
+    return render.engine

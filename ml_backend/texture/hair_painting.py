@@ -1,0 +1,117 @@
+"""A soft-edged painting of the scalp's hair that has no seams: the photo's hair, its mirror image, invented strands."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ml_backend.texture.hair import LARGEST_VARIATION, HairEvidence, ScalpView
+from ml_backend.texture.photo_projection import smooth_step
+
+# The hairline wanders by this much around the head's own, metres.
+HAIRLINE_REACH_M = 0.012
+HAIRLINE_SOFTNESS_M = 0.0012
+# Glossy spots up to this size lie within hair, not on bare skin.
+GLINT_RADIUS_M = 0.004
+# Photographed and painted hair meet over this distance.
+BLEND_M = 0.004
+# Gloss larger than this is evened out of photographed hair, and this part of it stays.
+GLOSS_M = 0.010
+GLOSS_KEPT = 0.7
+# The grid on which the noise of strands is drawn: polar angle x azimuth; then its layers: width, length, weight.
+STRAND_GRID = (128, 1536)
+STRAND_LAYERS = ((1.0, 1.0, 1.0), (1.2, 4.0, 1.0), (3.0, 4.0, 0.7), (10.0, 4.0, 0.4))
+# The whorl that strands run from sits some 35 degrees behind the top of the head.
+WHORL = np.array([0.0, 0.82, -0.57])
+
+
+def paint_hair(view: ScalpView, evidence: HairEvidence, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Paint the hair: the photo's where it is seen, the other half's where that is, else strands of the same colour.
+
+    Args:
+        view: the scalp in the photo.
+        evidence: what was found there.
+        vertices: (V, 3) of the neutral head, metres; strands run from the crown down.
+
+    Returns:
+        (N, N, 3) logarithmic albedo and (N, N) 0-1 how much of it covers the skin.
+    """
+    texels, per_m = view.texels, view.areas.texels_per_m
+    strands = strand_noise(texels.interpolate(vertices), vertices, view.scalp)
+    wide = view.smoother.fit(view.scalp[:, None], np.ones_like(view.scalp), HAIRLINE_REACH_M)
+    fields = texels.interpolate(np.column_stack([wide[:, 0], evidence.hairiness, evidence.log_colours]))
+    grown = smooth_step(fields[..., 0] + 0.18 * strands, 0.38, 0.66) * fields[..., 1]
+    observed = _without_glints(evidence.looks_like_hair, per_m) * smooth_step(fields[..., 0], 0.12, 0.40)
+    trust = cv2.GaussianBlur(smooth_step(view.seen, 0.1, 0.5).astype(np.float32), (0, 0), BLEND_M * per_m)
+    usable = trust * smooth_step(evidence.looks_like_hair, 0.2, 0.6)
+    usable = cv2.GaussianBlur(usable.astype(np.float32), (0, 0), 0.25 * BLEND_M * per_m)
+
+    colours = fields[..., 2:]
+    detail = _evened_detail(view.log_albedo, colours, GLOSS_M * per_m)
+    painted = (evidence.strand_depth * strands)[..., None]
+    layers = np.dstack([observed, trust, usable, detail]).astype(np.float32)
+    mirrored = cv2.remap(layers[..., :3], texels.mirror_uv_px - 0.5, None, cv2.INTER_LINEAR)
+    mirrored_detail = cv2.remap(layers[..., 3:], texels.mirror_uv_px - 0.5, None, cv2.INTER_LINEAR)
+    cover = _over(_over(grown, mirrored[..., 0], mirrored[..., 1]), observed, trust)
+    painted = _over(painted, mirrored_detail, mirrored[..., 2:3])
+    return colours + _over(painted, detail, usable[..., None]), cover * view.areas.skin
+
+
+def _over(below: np.ndarray, above: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    return below + (above - below) * opacity
+
+
+def strand_noise(positions: np.ndarray, vertices: np.ndarray, scalp: np.ndarray) -> np.ndarray:
+    """Streaks that run from the crown outwards, a function of the place on the head and therefore without seams.
+
+    Args:
+        positions: (N, N, 3) metres.
+        vertices: (V, 3); scalp: (V,) mask: give the centre of the streaks' sphere.
+
+    Returns:
+        (N, N) about -1 to 1.
+    """
+    on_scalp = vertices[scalp > 0.5] if (scalp > 0.5).any() else vertices
+    centre = on_scalp.mean(axis=0) - np.array([0.0, 0.04, 0.0])
+    side = np.array([1.0, 0.0, 0.0])
+    front = np.cross(side, WHORL)
+    away = positions - centre.astype(np.float32)
+    length = np.linalg.norm(away, axis=-1) + 1e-6
+    polar = np.arccos(np.clip(away @ WHORL / length, -1.0, 1.0)) / np.pi
+    azimuth = np.arctan2(away @ side, away @ front) / (2.0 * np.pi) + 0.5
+    noise = _strand_grid()
+    where = np.stack([azimuth * STRAND_GRID[1], polar * (STRAND_GRID[0] - 1)], axis=-1).astype(np.float32)
+    return np.clip(cv2.remap(noise, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), -1.5, 1.5)
+
+
+def _strand_grid() -> np.ndarray:
+    """Noise that is periodic in azimuth (its last column repeats the first) with a spread of a half."""
+    rows, columns = STRAND_GRID
+    random = np.random.default_rng(7)
+    noise = np.zeros(STRAND_GRID, np.float32)
+    for width, length, weight in STRAND_LAYERS:
+        border = int(4 * width) + 1
+        wrapped = np.pad(random.standard_normal((rows, columns)).astype(np.float32), ((0, 0), (border, border)), "wrap")
+        blurred = cv2.GaussianBlur(wrapped, (0, 0), sigmaX=width, sigmaY=length)[:, border : border + columns]
+        noise += weight * blurred / blurred.std()
+    noise /= 2.0 * noise.std()
+    return np.concatenate([noise, noise[:, :1]], axis=1)
+
+
+def _without_glints(looks: np.ndarray, texels_per_m: float) -> np.ndarray:
+    """(N, N) the look of hair with small holes closed, so that gloss does not become a bald patch, and soft borders."""
+    small = cv2.resize(looks, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    reach = max(1, round(0.25 * GLINT_RADIUS_M * texels_per_m))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE, kernel)
+    closed = cv2.resize(closed, looks.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return cv2.GaussianBlur(np.maximum(looks, closed), (0, 0), HAIRLINE_SOFTNESS_M * texels_per_m)
+
+
+def _evened_detail(log_albedo: np.ndarray, log_colours: np.ndarray, sigma: float) -> np.ndarray:
+    """(N, N, 3) photographed hair over its colour, with large gloss reduced, so that it meets the painted strands."""
+    small = cv2.resize(log_albedo, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    low = cv2.GaussianBlur(small, (0, 0), sigma / 4)
+    low = cv2.resize(low, (log_albedo.shape[1], log_albedo.shape[0]), interpolation=cv2.INTER_LINEAR)
+    gloss = np.clip(low - log_colours, -LARGEST_VARIATION, LARGEST_VARIATION)
+    return GLOSS_KEPT * gloss + np.clip(log_albedo - low, -0.9, 0.9)

@@ -1,0 +1,109 @@
+"""Prints every figure that the product promises, as tables, with the machine they come from.
+
+`python build.py bench` runs all of it (about ten minutes on two cores); `--only` picks parts; `--quick` fewer renders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from ml_backend.head.albedo_model import load_albedo_model
+from ml_backend.tracking.face_tracker import FaceTracker
+
+from ml_backend.coarse.fit_photo import FitOptions
+from ml_backend.head.head_file import load_head
+from tests.bench.accuracy import photo_results, surface_errors
+from tests.bench.machine import describe_machine
+from tests.bench.speed import Timing, cold_run, tracked_mib, warm_run
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED_PHOTOS = ROOT.parent / "shared" / "photos" / "single"
+DEFAULT_PHOTO = ROOT / ".cache" / "astronaut.png"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="build.py bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=sorted(PARTS), action="append", help="one part (repeatable); all by default")
+    parser.add_argument("--quick", action="store_true", help="20 renders in place of 100")
+    parser.add_argument("--photo", type=Path, default=DEFAULT_PHOTO, help="the photo of the speed table")
+    arguments = parser.parse_args()
+    print(f"Machine: {describe_machine()}\n")
+    for name in arguments.only or PARTS:
+        PARTS[name](arguments)
+
+
+def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
+    """Print a Markdown table."""
+    print(f"{title}\n\n| {' | '.join(header)} |\n| {' | '.join('---' for _ in header)} |")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
+    print(flush=True)
+
+
+def print_speed(arguments: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        cold = cold_run(arguments.photo, Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        warm = warm_run(arguments.photo, Path(folder))
+    names = list(dict.fromkeys([*cold.stages_s, *warm.stages_s]))
+    rows = [[name, _seconds(cold, name), _seconds(warm, name)] for name in names]
+    rows.append(["**all, from the command to the saved .blend**", f"**{cold.total_s:.2f}**", f"**{warm.total_s:.2f}**"])
+    print_table(f"Speed: one photo at the defaults ({arguments.photo.name}), seconds", ["stage", "cold", "warm"], rows)
+    print_table(
+        "Memory and size",
+        ["what", "MiB"],
+        [
+            ["largest process of a cold run, peak", f"{cold.peak_mib:.0f}"],
+            ["all tracked files", f"{tracked_mib():.1f}"],
+        ],
+    )
+
+
+def _seconds(timing: Timing, stage: str) -> str:
+    return f"{timing.stages_s[stage]:.2f}" if stage in timing.stages_s else ""
+
+
+def print_photos(arguments: argparse.Namespace) -> None:
+    if not SHARED_PHOTOS.is_dir():
+        print("Photos: ../shared/photos is not here, so this table is left out.\n")
+        return
+    results = photo_results(SHARED_PHOTOS, load_head(), load_albedo_model(), FaceTracker())
+    rows = [
+        [r.name, r.refusal or f"{np.degrees(r.yaw):.0f}", "" if r.refusal else f"{r.landmark_percent:.2f}"]
+        for r in results
+    ]
+    counted = [r.landmark_percent for r in results if not r.refusal and not r.full_profile]
+    rows.append([f"**mean of the {len(counted)} that are not full profiles**", "", f"**{np.mean(counted):.2f}**"])
+    title = "Photos: distance of the 68 landmarks, percent of the outer eye corners' distance"
+    print_table(title, ["photo", "yaw, degrees", "landmark error, %"], rows)
+
+
+def print_renders(arguments: argparse.Namespace) -> None:
+    head, albedo, tracker = load_head(), load_albedo_model(), FaceTracker()
+    count = 20 if arguments.quick else 100
+    variants = {
+        "all terms": FitOptions(),
+        "silhouette term off": FitOptions(use_silhouette=False),
+        "shading off": FitOptions(use_photometric=False),
+    }
+    rows = []
+    for name, options in variants.items():
+        e = surface_errors(head, albedo, tracker, count, options)
+        figures = (e.median, e.mean, e.p95, e.median_scaled, e.landmark_percent)
+        rows.append([name, *(f"{value:.2f}" for value in figures), f"{e.found}/{e.renders}"])
+    header = ["fit", "median", "mean", "95%", "median, scale aligned too", "landmarks, %", "faces found"]
+    print_table("Renders of random heads: surface error of the neutral face after rigid alignment, mm", header, rows)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "speed": print_speed,
+    "photos": print_photos,
+    "renders": print_renders,
+}
+
+if __name__ == "__main__":
+    main()
