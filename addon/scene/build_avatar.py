@@ -13,7 +13,7 @@ from ..exchange.avatar_package import AvatarPackage
 from ..exchange.conventions import JOINT_NAMES, blender_from_model
 from .armature import deform_with_armature, make_armature, widen_limits
 from .materials import INNER_MOUTH, SKIN, SkinDisplacement, make_material
-from .mesh_object import MeshArrays, add_vertex_groups, make_mesh
+from .mesh_object import MeshArrays, add_vertex_groups, make_mesh, smooth_in_renders
 from .packed_images import DATA, SRGB, load_packed_image
 from .photo_camera import PhotoView, make_photo_camera
 from .photo_light import make_photo_light, sun_and_world
@@ -88,6 +88,7 @@ def build_avatar(package: AvatarPackage, options: AvatarOptions = AvatarOptions(
     armature_object = make_armature(f"{name} rig", package.head.joints, collection, scene)
     mesh_object = _make_head(package, collection)
     deform_with_armature(mesh_object, armature_object)
+    smooth_in_renders(mesh_object)
     keys, state = _add_keys(package, mesh_object, armature_object)
     widen_limits(armature_object, state.pose)
     root_axis_angle = np.array(package.description.photo_state.pose["root"])

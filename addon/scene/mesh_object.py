@@ -9,6 +9,8 @@ import numpy as np
 
 UV_MAP_NAME = "UVMap"
 MASK_PREFIX = "mask_"
+# triangles subdivide into a knobbly surface; a head of quads has few of them (at the poles of the eyes, for instance)
+_FEWEST_QUADS_TO_SUBDIVIDE = 0.9
 
 
 @dataclass(frozen=True)
@@ -82,3 +84,15 @@ def add_vertex_groups(
             group.add(whole.tolist(), 1.0, "REPLACE")
         for vertex in np.flatnonzero((weights > 0) & (weights != 1)).tolist():
             group.add((vertex,), float(weights[vertex]), "REPLACE")
+
+
+def smooth_in_renders(mesh_object: bpy.types.Object) -> None:
+    """Subdivide a head of quads once when it is rendered; the viewport, and what the fit measured, stay as they are."""
+    polygons = mesh_object.data.polygons
+    corner_counts = np.empty(len(polygons), np.int32)
+    polygons.foreach_get("loop_total", corner_counts)
+    if np.mean(corner_counts == 4) < _FEWEST_QUADS_TO_SUBDIVIDE:
+        return
+    modifier = mesh_object.modifiers.new("Subdivision", "SUBSURF")
+    modifier.levels = modifier.render_levels = 1
+    modifier.show_viewport = False

@@ -34,4 +34,6 @@ def load_packed_image(path: Path, name: str, colour_space: str) -> bpy.types.Ima
     image.name = name
     # where "Unpack" would put it; the folder of the package is no business of the .blend
     image.filepath_raw = f"//textures/{path.name}"
+    for packed in image.packed_files:
+        packed.filepath = image.filepath_raw
     return image

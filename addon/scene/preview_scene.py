@@ -21,7 +21,7 @@ class RenderOptions:
         threads: processor threads.
     """
 
-    samples: int = 12
+    samples: int = 6
     threads: int = 2
 
 

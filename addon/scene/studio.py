@@ -15,7 +15,7 @@ from .shader_nodes import NodeBuilder, node_tree_of
 # A portrait's distance: nearer, and noses grow.
 _DISTANCE_M = 1.6
 # share of the picture's height and width that the head fills
-_FILL = 0.9
+_FILL = 0.95
 # about a hand's breadth under the chin
 _BELOW_NECK_JOINT_M = 0.02
 _AMBIENT_RADIANCE = (0.20, 0.205, 0.22)

@@ -111,7 +111,7 @@ def as_array(value: Any) -> np.ndarray:
     """Make a numeric array of what a pickle held.
 
     Args:
-        value: a record of an array, sparse matrix (made dense), chumpy array or scalar; or plain numbers in lists.
+        value: a record of an array, sparse matrix (made dense), chumpy array or scalar; or plain numbers.
 
     Raises:
         ValueError: it is none of these or does not fit together.
@@ -130,7 +130,7 @@ def as_array(value: Any) -> np.ndarray:
     if isinstance(value, ScalarRecord):
         dtype, content = value.arguments
         return _shaped(_bytes_of(content), _plain_dtype(dtype), (), "C")
-    array = np.asarray(value) if isinstance(value, (list, tuple, int, float)) else np.asarray(None)
+    array = np.asarray(value) if isinstance(value, (np.ndarray, list, tuple, int, float)) else np.asarray(None)
     if array.dtype.kind not in _ARRAY_KINDS:
         raise ValueError("something that is no array of numbers")
     return array

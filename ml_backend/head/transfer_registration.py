@@ -30,6 +30,7 @@ class Registration:
 
     Attributes:
         triangle_part: (F,) part of each of the target's triangles, as in PART_NAMES.
+        open_part: (F_open,) the same for the open head's triangles, -1 for teeth, tongue and lashes.
         similarity: from the open head's frame to the target's; offsets travel with it.
         shape: (S,) the open head's coefficients that come closest to the target.
         laid: (V_open,3) the open head's vertices on the target; teeth and tongue only moved along.
@@ -39,6 +40,7 @@ class Registration:
     """
 
     triangle_part: np.ndarray
+    open_part: np.ndarray
     similarity: Similarity
     shape: np.ndarray
     laid: np.ndarray
@@ -59,8 +61,9 @@ def register(flame: FlameArrays, open_head: dict[str, np.ndarray], part_names: l
     """
     triangle_part = flame_parts(flame)
     triangles = open_head["triangles"].astype(np.int64)
-    open_part = open_head["polygon_part"][open_head["triangle_polygon"]]
-    of_part = [np.flatnonzero(open_part == part_names.index(name)) for name in PART_NAMES]
+    number = np.array([PART_NAMES.index(name) if name in PART_NAMES else -1 for name in part_names])
+    open_part = number[open_head["polygon_part"][open_head["triangle_polygon"]]]
+    of_part = [np.flatnonzero(open_part == part) for part in range(len(PART_NAMES))]
     skin = Surface(flame.template, flame.triangles, np.flatnonzero(triangle_part == 0))
     fit = fit_head(_moving_head(open_head, triangles, of_part), skin, flame.joints[3:])
     laid = _lay_parts(fit, flame, triangle_part, triangles, of_part, open_head, skin)
@@ -68,7 +71,7 @@ def register(flame: FlameArrays, open_head: dict[str, np.ndarray], part_names: l
     charts = (of_part[0][outer], of_part[1], of_part[2])
     places = _places(flame, triangle_part, laid, triangles, charts)
     has_place = (places.distance < _MAX_DISTANCE_M) & (places.alignment > _MIN_ALIGNMENT)
-    return Registration(triangle_part, fit.similarity, fit.shape, laid, charts, places, has_place)
+    return Registration(triangle_part, open_part, fit.similarity, fit.shape, laid, charts, places, has_place)
 
 
 def flame_parts(flame: FlameArrays) -> np.ndarray:

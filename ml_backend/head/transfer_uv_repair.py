@@ -1,89 +1,232 @@
-"""Spreads out the triangles of a layout that came out flipped, degenerate or without a place of their own."""
+"""Spreads out the triangles of a layout that came out flipped, collapsed, or without a place of their own."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.sparse as sparse
+from scipy.optimize import minimize
 from scipy.sparse.linalg import spsolve
 
 from ml_backend.head.transfer_deformation import boundary_loops
 from ml_backend.head.transfer_uv import Layout
 
-_MAX_ROUNDS = 12
 # A triangle this much smaller in the texture, for its surface, than the middle one has collapsed.
-_MIN_RELATIVE_AREA = 0.01
-_MAX_ANISOTROPY = 12.0  # longest over shortest stretch; the layout that is carried stays below 6
+_MIN_RELATIVE_AREA = 1e-3
+# Longest over shortest stretch. The open head's own layout reaches 6; hidden triangles may be torn longer.
+_MAX_ANISOTROPY = 20.0
+_HIDDEN_SCALE = 0.3  # of the surroundings' scale: hidden triangles get little texture and press on nothing
+_RINGS = (0, 1, 2, 4, 8)  # how far around bad triangles the layout may move; the next if the one before did not do
+# Rounds of the flattening; each lets triangles that are still flipped count for more.
+_BARRIERS = (0.3, 0.1, 0.03, 0.01)
+_MAX_ITERATIONS = 100
+_ANCHOR_WEIGHT = 0.3  # a vertex moved by one edge's length costs this much; a triangle stretched twofold costs 1.25
 
 
-def repair_layout(layout: Layout, vertices: np.ndarray, triangles: np.ndarray, homeless: np.ndarray) -> Layout:
-    """Relax the parts of a layout that do not lie flat, growing them until they do.
+def repair_layout(layout: Layout, vertices: np.ndarray, triangles: np.ndarray, hidden: np.ndarray) -> Layout:
+    """Flatten the parts of a layout that do not lie flat; the rest stays as it is.
 
     Args:
         layout: of the triangles of one part, with one outer border.
         vertices: (V,3) metres; triangles: (T,3) parallel to the layout's.
-        homeless: (V,) bool: vertices that have no counterpart, so that their place is free.
-
-    Source: mean value coordinates (Floater 2003, eq. 2.1) place the free vertices between the others.
+        hidden: (V,) bool: vertices that have no counterpart, so that their place is free.
     """
-    loops = boundary_loops(layout.uv_triangles)
-    outer = max(loops, key=lambda loop: np.ptp(layout.uv[loop], axis=0).sum())
-    pinned = np.zeros(len(layout.uv), bool)
-    pinned[outer] = True
-    weights = _mean_value_weights(layout, vertices, triangles, [loop for loop in loops if loop is not outer])
-    neighbours = (weights[: len(pinned), : len(pinned)] != 0).astype(np.int8)
+    mesh = _LayoutMesh.of(layout, vertices, triangles)
     uv_vertex = np.zeros(len(layout.uv), np.int64)
     uv_vertex[layout.uv_triangles] = triangles
-    free = homeless[uv_vertex] & ~pinned
-    uv = layout.uv
-    for rings in range(_MAX_ROUNDS):
-        if free.any():
-            uv = _relaxed(uv, weights, free)
-        bad = bad_triangles(Layout(uv, layout.uv_triangles), vertices, triangles)
-        bad &= ~pinned[layout.uv_triangles].all(1)  # nothing can move those
+    free = hidden[uv_vertex] & ~mesh.pinned
+    uv = mesh.spread(layout.uv, free)
+    flattening = _Flattening.of(mesh, uv, free)
+    moving = free
+    for rings in _RINGS:
+        bad = bad_triangles(Layout(uv, layout.uv_triangles), vertices, triangles, hidden)
+        bad &= ~mesh.pinned[layout.uv_triangles].all(1)  # nothing can move those
         if not bad.any():
             break
         grown = np.zeros(len(uv), bool)
         grown[layout.uv_triangles[bad]] = True
-        for _ in range(1 + rings // 3):
-            grown |= neighbours @ grown > 0
-        free |= grown & ~pinned
+        moving = moving | mesh.grow(grown, rings)
+        uv = flattening.flatten(uv, moving & ~mesh.pinned)
     return Layout(uv, layout.uv_triangles)
 
 
-def bad_triangles(layout: Layout, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(T,) bool: flipped, collapsed or torn long."""
+def bad_triangles(layout: Layout, vertices: np.ndarray, triangles: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """(T,) bool: flipped or collapsed, or torn long where it can be seen."""
     area, anisotropy = layout_distortion(layout, vertices, triangles)
-    relative = area / np.median(area)
-    return (relative < _MIN_RELATIVE_AREA) | (anisotropy > _MAX_ANISOTROPY)
+    torn = (anisotropy > _MAX_ANISOTROPY) & ~hidden[triangles].any(1)
+    return (area < _MIN_RELATIVE_AREA * np.median(area)) | torn
 
 
 def layout_distortion(layout: Layout, vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(T,) signed texture area per square metre and (T,) anisotropy of each triangle."""
-    corners, corner_uv = vertices[triangles], layout.uv[layout.uv_triangles]
-    edge_b, edge_c = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    length_b = np.maximum(np.linalg.norm(edge_b, axis=1), 1e-12)
-    along = (edge_c * edge_b).sum(1) / length_b
-    height = np.maximum(np.linalg.norm(edge_c - (along / length_b)[:, None] * edge_b, axis=1), 1e-12)
-    uv_b, uv_c = corner_uv[:, 1] - corner_uv[:, 0], corner_uv[:, 2] - corner_uv[:, 0]
-    column_x = uv_b / length_b[:, None]
-    column_y = (uv_c - along[:, None] * column_x) / height[:, None]
-    determinant = column_x[:, 0] * column_y[:, 1] - column_x[:, 1] * column_y[:, 0]
-    half = ((column_x**2).sum(1) + (column_y**2).sum(1)) / 2
+    jacobian = _edges(layout.uv, layout.uv_triangles) @ np.linalg.inv(_flat_edges(vertices[triangles]))
+    determinant = np.linalg.det(jacobian)
+    half = (jacobian**2).sum((1, 2)) / 2
     root = np.sqrt(np.maximum(half**2 - determinant**2, 0))
     return determinant, np.sqrt((half + root) / np.maximum(half - root, 1e-12 * half + 1e-30))
 
 
-def _mean_value_weights(
-    layout: Layout, vertices: np.ndarray, triangles: np.ndarray, holes: list[np.ndarray]
-) -> sparse.csr_matrix:
-    """Rows sum to one; each hole's middle is one more vertex behind the others, so that holes stay open."""
-    corners = vertices[triangles]
+def _edges(uv: np.ndarray, uv_triangles: np.ndarray) -> np.ndarray:
+    """(T,2,2): columns are the two edges from the first corner."""
+    corners = uv[uv_triangles]
+    return np.stack([corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]], 2)
+
+
+def _flat_edges(corners: np.ndarray) -> np.ndarray:
+    """(T,2,2) the edges of triangles (T,3,3) in their own plane; degenerate ones get a little height."""
+    edge_b, edge_c = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    length = np.maximum(np.linalg.norm(edge_b, axis=1), 1e-7)
+    along = (edge_c * edge_b).sum(1) / length
+    height = np.maximum(np.linalg.norm(edge_c - (along / length)[:, None] * edge_b, axis=1), 1e-2 * length)
+    return np.stack([np.stack([length, along], 1), np.stack([np.zeros_like(length), height], 1)], 1)
+
+
+@dataclass(frozen=True)
+class _LayoutMesh:
+    """The mesh of a layout.
+
+    Attributes:
+        uv_triangles: (T,3).
+        flat: (T,2,2) edges of the triangles on the surface.
+        pinned: (U,) bool: on the outer border.
+        weights: (U+H,U+H) mean value weights, rows sum to one; the last H are the middles of holes.
+    """
+
+    uv_triangles: np.ndarray
+    flat: np.ndarray
+    pinned: np.ndarray
+    weights: sparse.csr_matrix
+
+    @classmethod
+    def of(cls, layout: Layout, vertices: np.ndarray, triangles: np.ndarray) -> _LayoutMesh:
+        loops = boundary_loops(layout.uv_triangles)
+        outer = max(loops, key=lambda loop: np.ptp(layout.uv[loop], axis=0).sum())
+        pinned = np.zeros(len(layout.uv), bool)
+        pinned[outer] = True
+        holes = [loop for loop in loops if loop is not outer]
+        weights = _mean_value_weights(layout, vertices[triangles], holes)
+        return cls(layout.uv_triangles, _flat_edges(vertices[triangles]), pinned, weights)
+
+    def grow(self, chosen: np.ndarray, rings: int) -> np.ndarray:
+        """Texture vertices within some rings of the chosen ones."""
+        count = len(chosen)
+        neighbours = (self.weights[:count, :count] != 0).astype(np.int8)
+        for _ in range(rings):
+            chosen = chosen | (neighbours @ chosen > 0)
+        return chosen
+
+    def corner_sum(self, values: np.ndarray) -> np.ndarray:
+        """(U,) sum of a value (T,) of the triangles at each texture vertex."""
+        return np.bincount(self.uv_triangles.ravel(), np.repeat(values, 3), len(self.pinned))
+
+    def spread(self, uv: np.ndarray, free: np.ndarray) -> np.ndarray:
+        """Every free vertex at the weighted mean of its neighbours; holes stay open.
+
+        Source: mean value coordinates (Floater 2003, eq. 2.1).
+        """
+        size, count = self.weights.shape[0], len(uv)
+        moving = np.flatnonzero(np.append(free, np.ones(size - count, bool)))
+        fixed = np.flatnonzero(~free)
+        if not free.any():
+            return uv
+        system = (sparse.eye(len(moving)) - self.weights[moving][:, moving]).tocsc()
+        solved = spsolve(system, self.weights[moving][:, fixed] @ uv[fixed]).reshape(len(moving), 2)
+        result = uv.copy()
+        result[moving[moving < count]] = solved[moving < count]
+        return result
+
+
+@dataclass(frozen=True)
+class _Flattening:
+    """What a layout is drawn to while it is untangled.
+
+    Attributes:
+        mesh: its mesh.
+        inverse: (T,2,2) inverse edges of the shape that each triangle should have in the texture.
+        place: (U,2) where each texture vertex should stay, and anchor: (U,) how strongly.
+    """
+
+    mesh: _LayoutMesh
+    inverse: np.ndarray
+    place: np.ndarray
+    anchor: np.ndarray
+
+    @classmethod
+    def of(cls, mesh: _LayoutMesh, uv: np.ndarray, free: np.ndarray) -> _Flattening:
+        """Well-laid triangles keep their shape; others take that on the surface, at their surroundings' scale."""
+        edges = _edges(uv, mesh.uv_triangles)
+        area, surface = np.linalg.det(edges), np.linalg.det(mesh.flat)
+        stretch = np.linalg.svd(edges @ np.linalg.inv(mesh.flat), compute_uv=False)
+        hidden = free[mesh.uv_triangles].any(1)
+        good = (area > 0) & (stretch[:, 0] < 0.5 * _MAX_ANISOTROPY * stretch[:, 1]) & ~hidden
+        near = mesh.corner_sum(np.where(good, 1.0, 0.0)) > 0
+        local_area, local_surface = (mesh.corner_sum(np.where(good, value, 0.0)) for value in (area, surface))
+        density = np.where(near, local_area / np.maximum(local_surface, 1e-12), area[good].sum() / surface[good].sum())
+        scale = np.sqrt(density[mesh.uv_triangles].mean(1)) * np.where(hidden, _HIDDEN_SCALE, 1.0)
+        shape = np.where(good[:, None, None], edges, scale[:, None, None] * mesh.flat)
+        size = mesh.corner_sum(np.abs(np.linalg.det(shape))) / np.maximum(mesh.corner_sum(np.ones(len(shape))), 1)
+        anchor = np.where(free, 0.0, _ANCHOR_WEIGHT / np.maximum(size, 1e-12))
+        return cls(mesh, np.linalg.inv(shape), uv, anchor)
+
+    def flatten(self, uv: np.ndarray, moving: np.ndarray) -> np.ndarray:
+        """Move some vertices so that no triangle is flipped, shapes and places stay close to what they should be.
+
+        Source: own derivation of the known scheme for untangling: symmetric distortion over a determinant that is
+        smoothly kept above zero, with a barrier that is lowered step by step (Garanzha et al. 2021, section 3).
+        """
+        index = np.flatnonzero(moving)
+        rows = np.flatnonzero(moving[self.mesh.uv_triangles].any(1))
+        corners, inverse = self.mesh.uv_triangles[rows], self.inverse[rows]
+        position = uv.copy()
+        count = len(uv)
+
+        def energy(flat: np.ndarray, barrier: float) -> tuple[float, np.ndarray]:
+            position[index] = flat.reshape(-1, 2)
+            value, by_jacobian = _distortion(_edges(position, corners) @ inverse, barrier)
+            by_edge = by_jacobian @ inverse.transpose(0, 2, 1)
+            by_corner = np.stack([-by_edge.sum(2), by_edge[:, :, 0], by_edge[:, :, 1]], 1).reshape(-1, 2)
+            gradient = np.stack([np.bincount(corners.ravel(), by_corner[:, axis], count) for axis in (0, 1)], 1)[index]
+            moved = position[index] - self.place[index]
+            value += 0.5 * float((self.anchor[index] * (moved**2).sum(1)).sum())
+            return value, (gradient + self.anchor[index, None] * moved).ravel()
+
+        current = uv[index].ravel()
+        for barrier in _BARRIERS:
+            options = {"maxiter": _MAX_ITERATIONS, "maxcor": 20}
+            current = minimize(energy, current, (barrier,), "L-BFGS-B", jac=True, options=options).x
+        position[index] = current.reshape(-1, 2)
+        return position
+
+
+def _distortion(jacobian: np.ndarray, barrier: float) -> tuple[float, np.ndarray]:
+    """Sum over triangles of (|J|^2 / 2 + (det^2 + 1) / 2) / h(det), h smooth and positive, and its gradient (T,2,2)."""
+    determinant = np.linalg.det(jacobian)
+    root = np.sqrt(determinant**2 + barrier**2)
+    positive = (determinant + root) / 2
+    positive = np.maximum(positive, 1e-9)
+    slope = positive / root  # derivative of h
+    numerator = ((jacobian**2).sum((1, 2)) + determinant**2 + 1) / 2
+    cofactor = np.stack(
+        [
+            np.stack([jacobian[:, 1, 1], -jacobian[:, 1, 0]], 1),
+            np.stack([-jacobian[:, 0, 1], jacobian[:, 0, 0]], 1),
+        ],
+        1,
+    )
+    by_determinant = determinant / positive - numerator * slope / positive**2
+    gradient = jacobian / positive[:, None, None] + by_determinant[:, None, None] * cofactor
+    return float((numerator / positive).sum()), gradient
+
+
+def _mean_value_weights(layout: Layout, corners: np.ndarray, holes: list[np.ndarray]) -> sparse.csr_matrix:
+    """Rows sum to one; each hole's middle is one more vertex behind the others."""
     count = len(layout.uv)
     rows, columns, values = [], [], []
     for corner in range(3):
         here, left, right = (layout.uv_triangles[:, (corner + step) % 3] for step in range(3))
         to_left, to_right = (corners[:, (corner + step) % 3] - corners[:, corner] for step in (1, 2))
-        length_left, length_right = (np.maximum(np.linalg.norm(e, axis=1), 1e-9) for e in (to_left, to_right))
+        length_left, length_right = (np.maximum(np.linalg.norm(e, axis=1), 1e-7) for e in (to_left, to_right))
         cosine = np.clip((to_left * to_right).sum(1) / (length_left * length_right), -0.999, 0.999)
         half_tangent = np.sqrt((1 - cosine) / (1 + cosine))
         rows += [here, here]
@@ -96,20 +239,6 @@ def _mean_value_weights(
         columns += [middle, hole]
         values += [np.full(len(hole), typical)] * 2
     size = count + len(holes)
-    matrix = sparse.coo_matrix(
-        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), (size, size)
-    ).tocsr()
+    entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+    matrix = sparse.coo_matrix(entries, (size, size)).tocsr()
     return (sparse.diags(1 / np.maximum(np.asarray(matrix.sum(1)).ravel(), 1e-12)) @ matrix).tocsr()
-
-
-def _relaxed(uv: np.ndarray, weights: sparse.csr_matrix, free: np.ndarray) -> np.ndarray:
-    """Every free vertex becomes the weighted mean of its neighbours; hole middles are free too."""
-    size, count = weights.shape[0], len(uv)
-    moving = np.flatnonzero(np.append(free, np.ones(size - count, bool)))
-    fixed = np.flatnonzero(~free)
-    system = (sparse.eye(len(moving)) - weights[moving][:, moving]).tocsc()
-    solved = spsolve(system, weights[moving][:, fixed] @ uv[fixed])
-    result = uv.copy()
-    inside = moving < count
-    result[moving[inside]] = solved.reshape(len(moving), 2)[inside]
-    return result

@@ -222,8 +222,8 @@ def see_skin(log_photo: np.ndarray, scene: PhotographedHead, light: torch.Tensor
     plain = seen * areas.face * (1.0 - features.dark_by_nature)
     colour = fit_skin_colour(log_albedo[::3, ::3], (plain * features.oval)[::3, ::3], log_model[::3, ::3])
     # necks are shaded, and hidden by collars: their colour follows from the face
-    confidence = seen * (1.0 - areas.neck) * skin_likeness(log_albedo, colour, features, areas)
-    settled = settle_confidence(confidence, areas.face, areas.texels_per_m)
+    confidence = seen * (1.0 - areas.neck) * skin_likeness(log_albedo, colour, features, areas, seen)
+    settled = settle_confidence(confidence, areas, scene.posed.px_per_m)
     return SeenSkin(log_albedo, strict_likeness(log_albedo, colour), settled, colour)
 
 

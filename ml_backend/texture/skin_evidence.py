@@ -24,15 +24,19 @@ MILD_CHROMA = (6.5, 10.0)
 # than a third of what skin does; folds and soft shadows stay above half.
 STRICT_DARKNESS = (0.40, 0.75)
 MILD_DARKNESS = (1.0, 1.5)
-# Chroma distances between which a dark texel comes to be something else than shaded skin; darkness that no skin has.
-OFF_COLOUR = (1.5, 3.0)
+# Darkness that no skin has, not even in folds.
 BLACK = (1.8, 2.4)
 # The same for brightness: white hair, collars and sky where the face ends.
 STRICT_BRIGHTNESS = (0.6, 1.0)
 # Thin dark lines across plain skin, in logarithms under their surroundings: hairs and spectacle frames, not folds.
 LINE_DARKNESS = (0.70, 1.10)
-LINE_WIDTH_M = 0.004
-# Eye white and teeth are less red and more blue than skin by this much, in logarithms.
+LINE_WIDTH_M = 0.006
+# The same for the frames of spectacles, on a face that wears some; frames reach this far from the lids.
+FRAME_DARKNESS = (0.25, 0.45)
+FRAME_REACH_M = 0.028
+# A frame covers about half of the bridge; the brows' ends or a wrinkle reach less far into it.
+BRIDGE_QUANTILE = 0.7
+# Eye white, teeth, grey hair and frames are less red and more blue than skin by this much, in logarithms.
 PALER = (0.12, 0.30)
 # Bare skin shows below this part of dark texels around the chin; a beard above the second.
 BEARD_SHARE = (0.15, 0.45)
@@ -42,8 +46,9 @@ LASHES_M = 0.005
 BROW_MARGIN_M = 0.0045
 LIP_MARGIN_M = 0.002
 OPENING_MARGIN_M = 0.0012
-# The border of what is trusted is moved inwards and softened by this much.
-TRUST_EROSION_M = 0.0015
+# The border of what is trusted is moved inwards by this many of the photo's pixels, within these bounds, and softened.
+MIXED_PX = 2.0
+TRUST_EROSION_M = (0.0012, 0.0028)
 TRUST_SOFTNESS_M = 0.0020
 
 
@@ -56,6 +61,7 @@ class FaceFeatures:
         brows, eyes, lips, nostrils: where darkness belongs to the face; eyes with their lashes.
         beard: below the nose, out to the jaw.
         oval: inside the tracker's outline of the face.
+        bridge: of the nose, where spectacles rest; spectacles: around the eyes, as far as frames reach.
     """
 
     opening: np.ndarray
@@ -65,6 +71,8 @@ class FaceFeatures:
     nostrils: np.ndarray
     beard: np.ndarray
     oval: np.ndarray
+    bridge: np.ndarray
+    spectacles: np.ndarray
 
     @property
     def dark_by_nature(self) -> np.ndarray:
@@ -104,6 +112,8 @@ def face_features(landmarks_px: np.ndarray, projection: PhotoProjection, px_per_
         nostrils=on_texels(0.0, face_contours.NOSTRILS),
         beard=on_texels(0.004, face_contours.BEARD),
         oval=on_texels(-0.004, face_contours.FACE_OVAL),
+        bridge=on_texels(0.0, face_contours.NOSE_BRIDGE),
+        spectacles=on_texels(FRAME_REACH_M, *eyes),
     )
 
 
@@ -156,7 +166,9 @@ def regions(head: HeadModel, texels: TexelMap, vertices: np.ndarray) -> Regions:
     return Regions(skin=skin, texels_per_m=texels.size_px * float(np.sqrt(area_uv / area_m2)), **fields)
 
 
-def skin_likeness(log_albedo: np.ndarray, skin: SkinColour, features: FaceFeatures, areas: Regions) -> np.ndarray:
+def skin_likeness(
+    log_albedo: np.ndarray, skin: SkinColour, features: FaceFeatures, areas: Regions, seen: np.ndarray
+) -> np.ndarray:
     """How much each texel looks like what this person's face shows there: skin, brows, lashes, lips, a beard.
 
     Args:
@@ -164,6 +176,7 @@ def skin_likeness(log_albedo: np.ndarray, skin: SkinColour, features: FaceFeatur
         skin: the person's skin colour.
         features: brows, lashes, lips and beards may be dark.
         areas: the middle of the face is judged mildly, forehead, temples and ears strictly.
+        seen: (N, N) 0-1, how well the photo sees each texel.
 
     Returns:
         (N, N) 0-1.
@@ -176,9 +189,12 @@ def skin_likeness(log_albedo: np.ndarray, skin: SkinColour, features: FaceFeatur
     beard = features.beard * _has_beard(darkness, features, middle)
 
     mild = 1.0 - smooth_step(distance, *MILD_CHROMA)
-    # deep folds are as dark as hairs and spectacle frames, but keep the colour of skin
-    off_colour = smooth_step(distance * (1.0 + 0.5 * np.clip(darkness, 0.0, 2.0)), *OFF_COLOUR)
-    lines = smooth_step(_dark_lines(darkness, areas.texels_per_m), *LINE_DARKNESS) * off_colour
+    # deep folds are as dark as hairs and spectacle frames, but as red as skin or redder
+    off_colour = smooth_step(np.maximum(*_paleness(log_albedo, skin)), *PALER)
+    dark_lines = _dark_lines(darkness, areas.texels_per_m)
+    lines = smooth_step(dark_lines, *LINE_DARKNESS) * off_colour
+    frames = smooth_step(dark_lines, *FRAME_DARKNESS) * features.spectacles
+    lines = np.maximum(lines, frames * _wears_spectacles(dark_lines, features, seen))
     blots = smooth_step(darkness, *MILD_DARKNESS) * np.maximum(off_colour, smooth_step(darkness, *BLACK))
     bright = mild * (1.0 - lines * (1.0 - features.beard)) * (1.0 - blots)
     inside = np.maximum(bright, mild * np.maximum(natural, beard))
@@ -195,11 +211,15 @@ def strict_likeness(log_albedo: np.ndarray, skin: SkinColour) -> np.ndarray:
     return likeness * (1.0 - smooth_step(-darkness, *STRICT_BRIGHTNESS))
 
 
+def _paleness(log_albedo: np.ndarray, skin: SkinColour) -> tuple[np.ndarray, np.ndarray]:
+    """How much less red, and how much more blue than skin each texel is, in logarithms."""
+    colour = chroma(log_albedo)
+    return skin.chroma_mean[0] - colour[..., 0], colour[..., 1] - skin.chroma_mean[1]
+
+
 def _whiteness(log_albedo: np.ndarray, skin: SkinColour) -> np.ndarray:
     """(N, N) 0-1: eye white and teeth, bright and paler than skin; lips are redder instead."""
-    paler = np.minimum(
-        skin.chroma_mean[0] - chroma(log_albedo)[..., 0], chroma(log_albedo)[..., 1] - skin.chroma_mean[1]
-    )
+    paler = np.minimum(*_paleness(log_albedo, skin))
     return smooth_step(paler, *PALER) * smooth_step(luminance(log_albedo) - skin.luminance_mean, -0.35, 0.0)
 
 
@@ -214,6 +234,14 @@ def _dark_lines(darkness: np.ndarray, texels_per_m: float) -> np.ndarray:
     return cv2.resize(lines, darkness.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
+def _wears_spectacles(dark_lines: np.ndarray, features: FaceFeatures, seen: np.ndarray) -> float:
+    """0-1: a dark line crosses the bridge of the nose, where bare skin has none."""
+    bridge = (features.bridge > 0.5) & (seen > 0.6)
+    if bridge.sum() < 30:
+        return 0.0
+    return float(smooth_step(np.quantile(dark_lines[bridge], BRIDGE_QUANTILE), *FRAME_DARKNESS))
+
+
 def _has_beard(darkness: np.ndarray, features: FaceFeatures, middle: np.ndarray) -> float:
     """0-1: how surely the skin around the mouth is covered by a beard."""
     around = (features.beard > 0.5) & (features.lips < 0.1) & (features.opening < 0.1) & (middle > 0.5)
@@ -222,23 +250,24 @@ def _has_beard(darkness: np.ndarray, features: FaceFeatures, middle: np.ndarray)
     return float(smooth_step(np.mean(darkness[around] > BEARD_DARKNESS), *BEARD_SHARE))
 
 
-def settle_confidence(confidence: np.ndarray, face: np.ndarray, texels_per_m: float) -> np.ndarray:
+def settle_confidence(confidence: np.ndarray, areas: Regions, px_per_m: float) -> np.ndarray:
     """Drop islands of trust apart from the face, move the border inwards and soften it.
 
     Args:
         confidence: (N, N) 0-1.
-        face: (N, N) 0-1, an island of trust must reach it.
-        texels_per_m: texel scale.
+        areas: an island of trust must reach the face.
+        px_per_m: of the photo; its pixels mix what lies on both sides of a border.
 
     Returns:
-        (N, N) 0-1, not larger than a softened `confidence`.
+        (N, N) 0-1.
     """
     sure = (confidence > 0.35).astype(np.uint8)
     _, label = cv2.connectedComponents(sure, connectivity=4)
-    kept = np.unique(label[(face > 0.5) & (sure > 0)])
+    kept = np.unique(label[(areas.face > 0.5) & (sure > 0)])
     connected = np.isin(label, kept[kept > 0]).astype(np.float32)
-    reach = max(1, round(TRUST_EROSION_M * texels_per_m))
+    erosion_m = np.clip(MIXED_PX / px_per_m, *TRUST_EROSION_M)
+    reach = max(1, round(float(erosion_m) * areas.texels_per_m))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     eroded = cv2.erode(confidence * cv2.dilate(connected, np.ones((3, 3), np.uint8)), kernel)
-    soft = cv2.GaussianBlur(eroded, (0, 0), TRUST_SOFTNESS_M * texels_per_m)
+    soft = cv2.GaussianBlur(eroded, (0, 0), TRUST_SOFTNESS_M * areas.texels_per_m)
     return np.minimum(soft, smooth_step(confidence, 0.0, 0.5)).astype(np.float32)

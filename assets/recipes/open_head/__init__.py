@@ -1,2 +1,4 @@
-"""The open head: built from MakeHuman's CC0 geometry, one step a module, in the order base mesh, identities, expressions,
-rig, ARKit shapes, landmarks, masks, UV layout; `build.py` runs them all."""
+"""The open head, built from MakeHuman's CC0 geometry; `build.py` runs the steps.
+
+In order: base mesh, identities, rig, expressions, ARKit shapes, masks, landmarks, UV layout.
+"""

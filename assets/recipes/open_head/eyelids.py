@@ -18,9 +18,8 @@ _APERTURE_RING = 2  # ring in BaseMesh.eye_rings where the opening is narrowest
 _UPPER_FOLLOW = (1.0, 1.0, 1.0, 1.0, 1.0, 0.95, 0.86, 0.74, 0.60, 0.44, 0.28, 0.14, 0.05)
 _LOWER_FOLLOW = (1.0, 1.0, 1.0, 1.0, 1.0, 0.92, 0.80, 0.66, 0.50, 0.34, 0.20, 0.09, 0.03)
 _CLEARANCE_M = 0.00025  # between ball and lid at every moment of a blink
-# Closed lids: distance from the ball by ring; the upper lid lies further out, so that it may lap over the lower.
-_UPPER_DEPTH_M = (0.0008, 0.0009, 0.0013, 0.0019, 0.0022, 0.0024)
-_LOWER_DEPTH_M = (0.0003, 0.0003, 0.0003, 0.0005, 0.0007, 0.0009)
+# Where the upper lid laps over the lower one, it comes out and the lower one goes in by this much.
+_LAP_OUT_M, _LAP_IN_M = 0.0006, 0.0010
 
 
 @dataclass(frozen=True)
@@ -118,15 +117,14 @@ def _turned(
     turn_upper = -motion.upper * opening + motion.raise_rad * share
     turn_lower = motion.lower * opening - motion.drop_rad * share
     turn = np.where(is_upper, turn_upper * follow[0], turn_lower * follow[1])
-    depths = np.where(is_upper, *(table[min(ring, len(table) - 1)] for table in (_UPPER_DEPTH_M, _LOWER_DEPTH_M)))
     distance = np.linalg.norm(local, axis=1)
-    closing = np.clip(np.abs(turn) / widest, 0, 1)
+    lap = share * np.where(is_upper, _LAP_OUT_M * follow[0], -_LAP_IN_M * follow[1]) * (motion.upper + motion.lower > 1)
     # Half-way the straight path of a key lies inside the arc by cos(turn / 2): end further out by as much.
     needed = 2 * (radius + _CLEARANCE_M) / np.cos(turn / 2) - distance
-    wanted = np.maximum(distance + np.maximum(radius + depths - distance, 0) * closing, needed)
-    target = np.where((np.abs(turn) > 1e-4) & (distance > radius), np.maximum(wanted, distance), distance)
+    wanted = np.maximum.reduce([distance + lap, needed, np.full_like(distance, radius + _CLEARANCE_M)])
+    target = np.where((np.abs(turn) > 1e-4) & (distance > radius), wanted, distance)
     in_plane = np.hypot(local[:, 1], local[:, 2])
     new_elevation = elevation + turn
     stretched = in_plane * target / distance
-    moved = np.stack([local[:, 0] * target / distance, stretched * np.sin(new_elevation), stretched * np.cos(new_elevation)], 1)
-    return np.where((turn != 0)[:, None], moved, local)
+    x, y, z = local[:, 0] * target / distance, stretched * np.sin(new_elevation), stretched * np.cos(new_elevation)
+    return np.where((turn != 0)[:, None], np.stack([x, y, z], axis=1), local)

@@ -1,4 +1,4 @@
-"""The edge loops around mouth and eyes, as rows of the open head: what expressions, rig, masks and landmarks refer to."""
+"""The edge loops around the mouth, as rows of the open head: what expressions, rig, masks and landmarks refer to."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class LipLoops:
     """Closed loops around the mouth.
 
     Attributes:
-        rows: (12, 38) vertex rows; a column is a line of edges from the inside of the mouth to the skin around it. Column 0
-            is the left corner, 1-23 the upper lip from left to right, 24 the right corner, 25-37 the lower lip from right
-            to left.
+        rows: (12, 38) vertex rows; a column is a line of edges from the inside of the mouth to the skin around it.
+            Column 0 is the left corner, 1-23 the upper lip from left to right, 24 the right corner, 25-37 the lower
+            lip from right to left.
         across: (12, 38) metres, x of these vertices on the base mesh: which upper point lies over which lower one.
     """
 

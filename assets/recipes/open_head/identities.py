@@ -1,8 +1,9 @@
 """Sampled identities and their principal components: the shape basis.
 
-An identity is MakeHuman's base mesh plus a random mixture of its macro targets (ethnicity, sex, age, muscle, weight) plus
-random amounts of its local targets (head, forehead, eyes, nose, ...). Sides get the same amount; `asym` targets break the
-symmetry. Samples are moved so that the eye midpoint is the origin, else body height eats the first components.
+An identity is MakeHuman's base mesh plus a random mixture of its macro targets (ethnicity, sex, age, muscle, weight)
+plus random amounts of its local targets (head, forehead, eyes, nose, ...). Sides get the same amount; `asym` targets
+break the symmetry. Samples are moved so that the eye midpoint is the origin, else body height eats the first
+components.
 """
 
 from __future__ import annotations
@@ -125,11 +126,9 @@ class _Property:
         """Draw amounts for a chunk of identities into their target weights (N, T)."""
         amount = np.clip(random.normal(0, self.spread, len(weights)), -_LARGEST_LOCAL, _LARGEST_LOCAL)
         for positive, negative in self.sides:
-            if negative is None:
-                # A lone target is rare: half of all people have nothing of it.
-                weights[:, column[positive]] = np.maximum(amount, 0)
-            else:
-                weights[:, column[positive]] = np.maximum(amount, 0)
+            # Of a target without an opposite, half of all people have nothing.
+            weights[:, column[positive]] = np.maximum(amount, 0)
+            if negative is not None:
                 weights[:, column[negative]] = np.maximum(-amount, 0)
 
 

@@ -1,7 +1,7 @@
 """The 68 iBUG landmarks on the open head, and its contour for turned heads.
 
 Lips and eyes lie on edge loops of the mesh, brows and nose where a ray from the front meets the mean face, the contour
-where the outline of the turned face lies. Checked by eye on renders (`tests/test_open_head_landmarks.py` holds the order).
+where the outline of the turned face lies. Checked by eye on renders.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _brow_and_nose(finder: _SurfaceFinder) -> np.ndarray:
 
 
 def _eyes(base: BaseMesh, mean: np.ndarray) -> np.ndarray:
-    """Give iBUG 36-47, (12, 3): right eye from its outer corner, left eye from its inner corner, clockwise in the image."""
+    """Give iBUG 36-47, (12, 3), clockwise in the image: right eye from its outer corner, left from its inner corner."""
     right = _eye_points(mean[base.eye_rings[1][_LID_EDGE_RING]] * [-1, 1, 1]) * [-1, 1, 1]
     left = _eye_points(mean[base.eye_rings[0][_LID_EDGE_RING]])
     return np.concatenate([right[[0, 1, 2, 3, 4, 5]], left[[3, 2, 1, 0, 5, 4]]])
@@ -217,7 +217,7 @@ def _contours(
 
 
 def _outline_edges(base: BaseMesh, mean: np.ndarray, triangles: np.ndarray, ears: np.ndarray) -> np.ndarray:
-    """List the edges (N, 2) that can be the face's outline: face proper without nose and lips, which stick out of it."""
+    """List the edges (N, 2) that can be the outline: the face proper without nose and lips, which stick out of it."""
     nose_or_lips = (np.abs(mean[:, 0]) < 0.026) & (mean[:, 1] < -0.005) & (mean[:, 1] > -0.088)
     usable = (base.face_mask > 0.5) & (ears < 0.5) & (mean[:, 2] > _OUTLINE_BACK_M) & ~nose_or_lips
     inside = triangles[usable[triangles].all(axis=1)]

@@ -74,7 +74,8 @@ class QuadTopology:
     def _straight_on(self, previous: int, here: int) -> int | None:
         if len(self._neighbours[here]) != 4:
             return None
-        beside = {corner for face in self._edge_faces[frozenset((previous, here))] for corner in self.quads[face].tolist()}
+        faces = self._edge_faces[frozenset((previous, here))]
+        beside = {corner for face in faces for corner in self.quads[face].tolist()}
         onward = self._neighbours[here] - beside
         return onward.pop() if len(onward) == 1 else None
 

@@ -39,7 +39,7 @@ class MouthSculptor:
 
     def cheek_puff(self) -> np.ndarray:
         """Blow up the cheeks with closed lips."""
-        cheeks = self._bump((0.045, -0.060), 0.023, np.zeros(3), along_normal_m=0.0085)
+        cheeks = self._bump((0.045, -0.060), 0.023, np.zeros(3), along_normal_m=0.0100)
         lips = self._bump((0.016, -0.055), 0.010, np.zeros(3), along_normal_m=0.0022)
         below = self._bump((0.018, -0.094), 0.010, np.zeros(3), along_normal_m=0.0022)
         return cheeks + lips + below
@@ -79,10 +79,10 @@ class MouthSculptor:
         return self._rig.skinning_weights[:, [JAW]] * np.array([0.0, -0.0010, 0.0065])
 
     def mouth_close(self) -> np.ndarray:
-        """Close the lips while the jaw is open: with the fully open jaw the lips meet, nearer to the jaw than to the nose.
+        """Close the lips while the jaw is open: with the fully open jaw they meet, nearer to the jaw than to the nose.
 
-        Players of blend shapes add this after the jaw has turned, the head model adds it before (so it turns along). The
-        offsets lie midway: in height both ways close the mouth alike, in depth they differ by a few millimetres.
+        Players of blend shapes add this after the jaw has turned, the head model adds it before (so it turns along).
+        The offsets lie midway: both ways close the mouth alike in height and differ by a few millimetres in depth.
         """
         joint, weight = self._rig.joints[JAW], self._rig.skinning_weights[:, JAW]
         rows = np.unique(self._lips.rows[: VERMILION_BORDER + 1])
@@ -133,7 +133,7 @@ class MouthSculptor:
             points = self._mean[lip[loop]]
             middle = (1 - self._across(lip[loop]) ** 4)[:, None]
             share = min((loop - CONTACT) / (VERMILION_BORDER - CONTACT), 1.0)
-            towards = (contact - points) * [0.0, 1.0, 0.0] * (0.72 if loop <= VERMILION_BORDER else 0.5)
+            towards = (contact - points) * [0.0, 1.0, 0.0] * (0.72 - 0.1 * max(loop - VERMILION_BORDER, 0))
             back = np.array([0.0, 0.0, -0.0055]) * (1.0 - 0.55 * share)
             rows.append(lip[loop])
             values.append(middle * (towards + back))
@@ -141,7 +141,8 @@ class MouthSculptor:
             middle = (1 - self._across(lip[loop]) ** 4)[:, None]
             rows.append(lip[loop])
             values.append(middle * np.array([0.0, 0.0015 if upper else -0.0015, -0.0035]))
-        return self._spread(rows, values, still_radius_m=0.040, other_lip=self._lips.lower if upper else self._lips.upper)
+        other_lip = self._lips.lower if upper else self._lips.upper
+        return self._spread(rows, values, still_radius_m=0.040, other_lip=other_lip)
 
     def _shift(self, direction: float) -> np.ndarray:
         """Turn the mouth about a vertical axis behind the teeth."""

@@ -191,7 +191,14 @@ def _jaw_constraints(base: BaseMesh, mean: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def jaw_open_goal(base: BaseMesh, mean: np.ndarray, joint: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Say how the mean head should look with the jaw fully open: arcs instead of chords, corners drawn in, cheeks long."""
+    """Say how the mean head should look with the jaw fully open.
+
+    Every vertex keeps its distance from the jaw's axis (plain blending shortens the cheeks), the corners of the mouth are
+    drawn in a little, the back of the tongue sinks.
+
+    Returns:
+        (V, 3) metres.
+    """
     goal = jaw_rotated(mean, joint, weight, JAW_OPEN_RADIANS)
     corner = mean[base.lip_loops.corners[SKIN_BORDER - 2]]
     skin = base.part_vertices("skin")
