@@ -72,6 +72,8 @@ def _serve(answers: TextIO) -> int:
         answer({"failed": {"code": error.code, "message": error.message, "hint": error.hint}})
 
     def work() -> dict[str, float] | None:
+        # everything a job needs is loaded before the process calls itself ready
+        from . import build_avatar  # noqa: F401
         from .scene_settings import empty_scene
 
         empty_scene()

@@ -16,16 +16,13 @@ _BONE_LENGTH_M = {"jaw": 0.09, "left_eye": 0.035, "right_eye": 0.035}
 _SHORTEST_BONE_M = 0.03
 
 
-def make_armature(
-    name: str, joints: np.ndarray, collection: bpy.types.Collection, scene: bpy.types.Scene
-) -> bpy.types.Object:
+def make_armature(name: str, joints: np.ndarray, collection: bpy.types.Collection) -> bpy.types.Object:
     """Make an armature object whose bones stand at the joints, with locks and limits.
 
     Args:
         name: of the object and its data.
         joints: (5,3) metres, model space, in the order of JOINT_NAMES.
-        collection: gets the object; must be in the scene.
-        scene: whose view layer is used to edit the bones.
+        collection: gets the object; must be in the current view layer.
 
     Returns:
         The armature object, in pose at rest.
@@ -34,7 +31,7 @@ def make_armature(
     collection.objects.link(armature_object)
     armature_object.data.display_type = "STICK"
     armature_object.show_in_front = True
-    view_layer = scene.view_layers[0]
+    view_layer = bpy.context.view_layer
     previously_active = view_layer.objects.active
     view_layer.objects.active = armature_object
     # bones can only be made in edit mode, which only the operator enters

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import bpy
 
-from ..exchange.errors import LikenessError
+from .whole_file import whole_file
 
 
 def save_blend(path: Path) -> None:
@@ -19,18 +18,6 @@ def save_blend(path: Path) -> None:
     Raises:
         LikenessError: the folder cannot be written, or the disk is full.
     """
-    path = path.absolute()
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.blend")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # a copy, so that the session keeps no name of a file that is about to be renamed
+    with whole_file(path) as partial:
+        # a copy, so that the session keeps no name of a file that is about to be renamed; textures are PNG already
         bpy.ops.wm.save_as_mainfile(filepath=str(partial), copy=True, compress=False, check_existing=False)
-        partial.replace(path)
-    except (RuntimeError, OSError) as error:
-        raise LikenessError(
-            "blend_not_written",
-            f"{path} cannot be written.",
-            "Choose a folder that you may write to, on a disk with space left.",
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)

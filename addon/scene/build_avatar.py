@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 
 from ..exchange.arkit import ARKIT_NAMES
-from ..exchange.avatar_package import AvatarPackage
+from ..exchange.avatar_package import ALBEDO_FILE, DISPLACEMENT_FILE, PHOTO_FILE, AvatarPackage
 from ..exchange.conventions import JOINT_NAMES, blender_from_model
 from .armature import deform_with_armature, make_armature, widen_limits
 from .materials import INNER_MOUTH, SKIN, SkinDisplacement, make_material
@@ -27,6 +27,7 @@ PHOTO_ACTION_SUFFIX = "photo expression"
 NEUTRAL_ACTION_SUFFIX = "neutral"
 # A polygon whose corners all lie this deep in the mask belongs to the inner mouth.
 _INNER_MOUTH_THRESHOLD = 0.5
+_REST = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -85,25 +86,25 @@ def build_avatar(package: AvatarPackage, options: AvatarOptions = AvatarOptions(
     name = package.description.name
     collection = bpy.data.collections.new(name)
     scene.collection.children.link(collection)
-    armature_object = make_armature(f"{name} rig", package.head.joints, collection, scene)
+    armature_object = make_armature(f"{name} rig", package.head.joints, collection)
     mesh_object = _make_head(package, collection)
     deform_with_armature(mesh_object, armature_object)
     smooth_in_renders(mesh_object)
     keys, state = _add_keys(package, mesh_object, armature_object)
     widen_limits(armature_object, state.pose)
-    root_axis_angle = np.array(package.description.photo_state.pose["root"])
+    root_axis_angle = np.array(package.description.photo_state.pose.get("root", _REST))
     _store_states(name, state, mesh_object, armature_object, keys, root_axis_angle)
     apply_state(state if options.show_photo_state else NEUTRAL, armature_object, keys)
     view = PhotoView.of_photo(package.description.camera, root_axis_angle, package.head.joints[0])
     camera = sun = None
     if options.photo_camera:
-        photo = load_packed_image(package.folder / "photo.png", f"{name} photo", SRGB)
+        photo = load_packed_image(package.folder / PHOTO_FILE, f"{name} photo", SRGB)
         camera = make_photo_camera(f"{name} photo camera", view, photo, collection)
         set_up_photo_render(scene, camera, package.description.camera.image_size_px)
     if options.photo_light:
         light = sun_and_world(package.parameters.light, view.head_rotation)
         sun = make_photo_light(f"{name} photo light", light, collection, scene)
-    scene.view_layers[0].objects.active = mesh_object
+    bpy.context.view_layer.objects.active = mesh_object
     return AvatarObjects(collection, mesh_object, armature_object, view, state, tuple(keys), camera, sun)
 
 
@@ -115,9 +116,9 @@ def _make_head(package: AvatarPackage, collection: bpy.types.Collection) -> bpy.
     )
     vertices = blender_from_model(head.vertices)
     mesh = make_mesh(name, MeshArrays(vertices, head.polygons, head.uv, head.uv_polygons, material_index, head.masks))
-    albedo = load_packed_image(package.folder / "albedo.png", f"{name} albedo", SRGB)
+    albedo = load_packed_image(package.folder / ALBEDO_FILE, f"{name} albedo", SRGB)
     displacement = SkinDisplacement(
-        load_packed_image(package.folder / "displacement.png", f"{name} displacement", DATA),
+        load_packed_image(package.folder / DISPLACEMENT_FILE, f"{name} displacement", DATA),
         package.description.displacement,
     )
     for slot_name in slot_names:
@@ -178,7 +179,7 @@ def _add_keys(
     ]
     keys = add_shape_keys(mesh_object, [*arkit, *own])
     add_pose_correctives(mesh_object, armature_object, head.pose_basis)
-    pose = {joint: np.array(photo_state.pose.get(joint, (0.0, 0.0, 0.0))) for joint in JOINT_NAMES[1:]}
+    pose = {joint: np.array(photo_state.pose.get(joint, _REST)) for joint in JOINT_NAMES[1:]}
     return keys, AvatarState(dict(zip(key_names, values, strict=True)), pose)
 
 

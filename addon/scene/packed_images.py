@@ -21,19 +21,19 @@ def load_packed_image(path: Path, name: str, colour_space: str) -> bpy.types.Ima
         colour_space: SRGB or DATA.
 
     Raises:
-        PackageError: Blender cannot read it.
+        PackageError: the file cannot be read.
     """
     try:
-        image = bpy.data.images.load(str(path), check_existing=False)
-        image.colorspace_settings.name = colour_space
-        image.pack()
-    except RuntimeError as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise PackageError(
             "image_unreadable", f"{path.name} of the avatar package cannot be read.", "Make the avatar again."
         ) from error
-    image.name = name
-    # where "Unpack" would put it; the folder of the package is no business of the .blend
+    # not `images.load`, which leaves the folder of the package in the .blend; the size is the packed image's in the end
+    image = bpy.data.images.new(name, 1, 1)
+    # where "Unpack" would put it
     image.filepath_raw = f"//textures/{path.name}"
-    for packed in image.packed_files:
-        packed.filepath = image.filepath_raw
+    image.pack(data=content, data_len=len(content))
+    image.source = "FILE"
+    image.colorspace_settings.name = colour_space
     return image

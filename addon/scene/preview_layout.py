@@ -22,6 +22,8 @@ _FAINT_INK = (110, 112, 118)
 _BACKDROP_TOP = (202, 206, 212)
 _BACKDROP_BOTTOM = (150, 155, 163)
 _LINE = (20, 235, 200)
+# of 255; the face must stay visible under the lines
+_LINE_OPACITY = 170
 # lines are drawn this many times larger and reduced, which makes them smooth
 _OVERSAMPLING = 3
 
@@ -84,10 +86,18 @@ def overlay_panel(under: Panel, lines_px: np.ndarray, label: str) -> Panel:
     mask = Image.new("L", (width * _OVERSAMPLING, height * _OVERSAMPLING), 0)
     draw = ImageDraw.Draw(mask)
     for ends in (lines_px * _OVERSAMPLING).reshape(-1, 4).tolist():
-        draw.line(ends, fill=200, width=2)
+        draw.line(ends, fill=_LINE_OPACITY, width=2)
     picture = under.picture.copy()
     picture.paste(Image.new("RGB", PANEL_SIZE_PX, _LINE), (0, 0), mask.resize(PANEL_SIZE_PX, Image.Resampling.BOX))
     return Panel(picture, label)
+
+
+def panel_corner(index: int) -> tuple[int, int]:
+    """Left and top of a panel on the sheet, pixels, counted in reading order from 0."""
+    row, column = divmod(index, COLUMNS)
+    width, height = PANEL_SIZE_PX
+    left = _MARGIN_PX + column * (width + _MARGIN_PX)
+    return left, _TITLE_HEIGHT_PX + row * (height + _LABEL_HEIGHT_PX + _MARGIN_PX)
 
 
 def lay_out(panels: list[Panel], title: str, note: str) -> Image.Image:
@@ -98,22 +108,17 @@ def lay_out(panels: list[Panel], title: str, note: str) -> Image.Image:
         title: what the sheet shows.
         note: smaller, after the title.
     """
-    width, height = PANEL_SIZE_PX
-    rows = -(-len(panels) // COLUMNS)
-    sheet_width = COLUMNS * width + (COLUMNS + 1) * _MARGIN_PX
-    row_height = height + _LABEL_HEIGHT_PX + _MARGIN_PX
-    sheet = Image.new("RGB", (sheet_width, _TITLE_HEIGHT_PX + rows * row_height), _PAPER)
+    _, bottom = panel_corner(-(-len(panels) // COLUMNS) * COLUMNS)
+    sheet = Image.new("RGB", (_MARGIN_PX + COLUMNS * (PANEL_SIZE_PX[0] + _MARGIN_PX), bottom), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    title_font = ImageFont.load_default(_TITLE_FONT_PX)
+    title_font, note_font = ImageFont.load_default(_TITLE_FONT_PX), ImageFont.load_default(_NOTE_FONT_PX)
     draw.text((_MARGIN_PX, _TITLE_HEIGHT_PX / 2), title, _INK, title_font, anchor="lm")
     note_left = 2 * _MARGIN_PX + draw.textlength(title, title_font)
-    draw.text(
-        (note_left, _TITLE_HEIGHT_PX / 2 + 2), note, _FAINT_INK, ImageFont.load_default(_NOTE_FONT_PX), anchor="lm"
-    )
+    draw.text((note_left, _TITLE_HEIGHT_PX / 2 + 2), note, _FAINT_INK, note_font, anchor="lm")
     label_font = ImageFont.load_default(_LABEL_FONT_PX)
     for index, panel in enumerate(panels):
-        row, column = divmod(index, COLUMNS)
-        left, top = _MARGIN_PX + column * (width + _MARGIN_PX), _TITLE_HEIGHT_PX + row * row_height
+        left, top = panel_corner(index)
         sheet.paste(panel.picture, (left, top))
-        draw.text((left + 2, top + height + _LABEL_HEIGHT_PX / 2), panel.label, _INK, label_font, anchor="lm")
+        label_middle = top + PANEL_SIZE_PX[1] + _LABEL_HEIGHT_PX / 2
+        draw.text((left + 2, label_middle), panel.label, _INK, label_font, anchor="lm")
     return sheet

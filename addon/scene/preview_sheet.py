@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import bpy
 import numpy as np
 
-from ..exchange.avatar_package import AvatarPackage
+from ..exchange.avatar_package import PHOTO_FILE, AvatarPackage
 from ..exchange.errors import LikenessError
 from .build_avatar import AvatarObjects
 from .photo_camera import PhotoView
@@ -20,10 +19,9 @@ from .photo_state import AvatarState, apply_state
 from .preview_scene import DEFAULT_RENDER_OPTIONS, RenderOptions, preview_scene, render_view
 from .studio import make_studio, studio_view
 from .visible_edges import evaluated_positions, visible_edges
+from .whole_file import whole_file
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from .preview_layout import Panel, Rectangle
 
 _THREE_QUARTER_TURN = math.radians(38)
@@ -77,22 +75,8 @@ def make_preview_sheet(
     quality = package.description.quality
     note = f"fit {quality.words}, landmark error {quality.landmark_error_percent:.1f}% of the eye distance"
     sheet = lay_out(panels, package.description.name, note)
-    _save_sheet(sheet, path.absolute())
-
-
-def _save_sheet(sheet: Image.Image, path: Path) -> None:
-    """Save beside the target, then rename."""
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.png")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as partial:
         sheet.save(partial)
-        partial.replace(path)
-    except OSError as error:
-        raise LikenessError(
-            "preview_not_written", f"{path} cannot be written.", "Choose a folder that you may write to."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _photo_panels(package: AvatarPackage, avatar: AvatarObjects, folder: Path, options: RenderOptions) -> list[Panel]:
@@ -105,7 +89,7 @@ def _photo_panels(package: AvatarPackage, avatar: AvatarObjects, folder: Path, o
     positions = evaluated_positions(avatar.mesh)
     crop = _head_rectangle(avatar.photo_view.project(positions), package.description.camera.image_size_px)
     view = avatar.photo_view.cropped((crop.left, crop.top), (crop.width, crop.height))
-    with Image.open(package.folder / "photo.png") as photo:
+    with Image.open(package.folder / PHOTO_FILE) as photo:
         panel = photo_panel(photo.convert("RGB"), crop, "Photo")
     edges = visible_edges(avatar.mesh, positions, view.towards_camera(positions))
     lines = view.project(positions)[edges] * (PANEL_SIZE_PX[0] / crop.width)

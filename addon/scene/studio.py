@@ -37,11 +37,11 @@ class SoftLight:
 
 
 # Classic three-point light. A white diffuse surface facing a light of power P at distance d has a radiance of about
-# P / (pi d)^2: 0.8 for the key, a third of it for the fill.
+# P / (pi d)^2: 1.0 for the key, a quarter of it for the fill.
 THREE_POINT_LIGHT = (
-    SoftLight((-0.9, 0.7, 1.1), 20.0, 0.7, (1.0, 0.96, 0.91)),
+    SoftLight((-0.9, 0.7, 1.1), 24.0, 0.7, (1.0, 0.96, 0.91)),
     SoftLight((1.2, 0.1, 1.0), 6.5, 1.0, (0.92, 0.96, 1.0)),
-    SoftLight((0.7, 0.8, -1.1), 22.0, 0.6, (1.0, 1.0, 1.0)),
+    SoftLight((0.7, 0.8, -1.1), 13.0, 0.6, (1.0, 1.0, 1.0)),
 )
 
 

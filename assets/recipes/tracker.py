@@ -77,8 +77,8 @@ def build_tracker(mediapipe_wheel: Path, output: Path) -> None:
     metadata = {
         "format": TRACKER_FORMAT,
         "licence": "Apache-2.0",
-        "source": "MediaPipe 0.10.21 (The MediaPipe Authors): face detection short range and full range, face landmarks "
-        "with attention; weights unchanged, graphs rewritten for torch",
+        "source": "MediaPipe 0.10.21 (The MediaPipe Authors): face detection short range and full range, face "
+        "landmarks with attention; weights unchanged, graphs rewritten for torch",
         "networks": json.dumps(descriptions, separators=(",", ":")),
     }
     write_safetensors(output, arrays, metadata)
@@ -102,7 +102,9 @@ def mesh_triangles(connections_source: str) -> np.ndarray:
     rings = edges.reshape(NUM_TRIANGLES, 3, 2)
     if not np.array_equal(rings[:, :, 1], np.roll(rings[:, :, 0], -1, axis=1)):
         raise ValueError("The mesh's list of edges does not go around triangles.")
-    return _wind_alike(rings[:, :, 0].astype(np.int32))
+    triangles = rings[:, :, 0].astype(np.int32)
+    _check_winding(triangles)
+    return triangles
 
 
 def _tessellation_edges(source: str) -> np.ndarray:
@@ -112,15 +114,12 @@ def _tessellation_edges(source: str) -> np.ndarray:
     raise ValueError("FACEMESH_TESSELATION is not in the source.")
 
 
-def _wind_alike(triangles: np.ndarray) -> np.ndarray:
-    """Turn triangles so that neighbours run through their common edge in opposite directions."""
-    directed = {}
-    for row, corners in enumerate(triangles.tolist()):
-        for start, end in zip(corners, corners[1:] + corners[:1], strict=True):
-            directed[start, end] = directed.get((start, end), []) + [row]
-    if any(len(rows) > 1 for rows in directed.values()):
+def _check_winding(triangles: np.ndarray) -> None:
+    """Neighbours that turn the same way run through their common edge in opposite directions."""
+    starts, ends = triangles, np.roll(triangles, -1, axis=1)
+    directed_edges = starts.astype(np.int64) * NUM_MESH_LANDMARKS + ends
+    if np.unique(directed_edges).size != directed_edges.size:
         raise ValueError("The mesh's triangles do not all turn the same way.")
-    return triangles
 
 
 def _check_refined_groups(description: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from ml_backend.head.head_model import HeadModel
 from ml_backend.texture.bake_texture import BakedTexture, PhotographedHead, photo_on_texels, photographed_head
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.skin_evidence import region_mask
-from ml_backend.tracking.tracked_face import TrackedFace
+from ml_backend.tracking.face_tracker import TrackedFace
 
 # Sizes of the relief's bands, metres (standard deviations of Gaussians): pores to crow's feet to nasolabial folds.
 # Anything coarser belongs to the mesh.
@@ -80,7 +80,7 @@ def bake_displacement(
     seen = seen * smooth_step(scene.projection.facing, 0.25, 0.6)
     keep = _keep(scene, seen)
     # dark features are left out of the means too, or the skin beside a brow would stand out
-    relief = _relief_mm(log_photo, seen * keep, scene) * keep
+    relief = _relief_mm(log_photo, seen * smooth_step(keep, 0.0, 0.2), scene) * smooth_step(keep, 0.2, 1.0)
     relief = _with_mirrored(relief, seen, scene)
     return BakedDisplacement((MAX_OFFSET_MM * np.tanh(relief / MAX_OFFSET_MM)).astype(np.float32))
 
@@ -139,7 +139,7 @@ def _keep(scene: PhotographedHead, seen: np.ndarray) -> np.ndarray:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     grown = cv2.GaussianBlur(cv2.dilate(smooth_parts, kernel), (0, 0), 0.5 * reach)
     free = np.minimum(1.0 - smooth_step(grown, 0.05, 0.6), 1.0 - smooth_step(smooth_parts, 0.0, 0.3))
-    beard = 1.0 + (BEARD_KEPT - 1.0) * cv2.GaussianBlur(features.beard, (0, 0), reach)
+    beard = 1.0 + (BEARD_KEPT - 1.0) * cv2.GaussianBlur(features.beard, (0, 0), 2.0 * reach)
     return free * beard * smooth_step(seen, 0.3, 0.95) * areas.skin
 
 

@@ -23,6 +23,7 @@ from addon.exchange.errors import AssetMissing, HeadFileError
 from ml_backend.head.flame_file import FlameArrays, read_flame_file
 from ml_backend.head.head_file import FORMAT, OPEN_HEAD_FILE, read_head_file
 from ml_backend.head.transfer_expressions import carry_expressions
+from ml_backend.head.transfer_jaw import carry_jaw
 from ml_backend.head.transfer_landmarks import carry_landmarks, carry_masks, mirror_vertices
 from ml_backend.head.transfer_official_files import official_files, read_official_files
 from ml_backend.head.transfer_registration import PART_NAMES, Registration, register
@@ -82,7 +83,10 @@ def register_flame(
     triangles = flame.triangles.astype(np.int32)
     fourth = np.full((len(triangles), 1), -1, np.int32)
     uv_triangles = layout.uv_triangles.astype(np.int32)
-    own_names = [f"flame_expression_{index:03d}" for index in range(flame.expression_basis.shape[2])]
+    landmarks = carry_landmarks(flame, open_head, registration)
+    jaw = carry_jaw(flame, open_head, registration, landmarks)
+    open_names = json.loads(open_head_metadata["expression_names"])
+    expressions = carry_expressions(flame, open_head, open_names, registration, jaw)
     arrays = {
         "template": flame.template.astype(np.float32),
         "shape_basis": flame.shape_basis,
@@ -98,9 +102,9 @@ def register_flame(
         "uv_triangles": uv_triangles,
         "polygon_part": registration.triangle_part.astype(np.int32),
         "mirror_vertex": mirror_vertices(flame, registration.triangle_part),
-        **carry_landmarks(flame, open_head, registration),
+        **landmarks,
         **carry_masks(open_head, registration),
-        **carry_expressions(flame, open_head, registration),
+        **expressions.arrays,
     }
     metadata = {
         "format": FORMAT,
@@ -108,7 +112,7 @@ def register_flame(
         "licence": "the user's own file",
         "source": f"{flame.file_name}, registered with {open_head_metadata.get('name', 'the open head')}",
         "part_names": json.dumps(PART_NAMES),
-        "expression_names": json.dumps(own_names + json.loads(open_head_metadata["expression_names"])),
+        "expression_names": json.dumps(expressions.names),
     }
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata
 

@@ -6,39 +6,61 @@ FLAME's have no names, and because none of them closes the eyes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from addon.exchange.conventions import JOINT_NAMES
 from ml_backend.head.flame_file import FlameArrays
+from ml_backend.head.transfer_field import carry_field
+from ml_backend.head.transfer_jaw import JawShapes
 from ml_backend.head.transfer_registration import PART_NAMES, Registration
 
-# Vertices without a counterpart (eye sockets, behind the lips) follow their nearest neighbour up to the first distance
-# and not at all beyond the second, so that closing lids do not drag the sockets through the eyeballs.
-_FOLLOW_M, _STAY_M = 0.002, 0.008
 _LID_CLEARANCE_M = 0.0003  # between a lid and the eyeball, so that neither shines through the other
 
 
-def carry_expressions(
-    flame: FlameArrays, open_head: dict[str, np.ndarray], registration: Registration
-) -> dict[str, np.ndarray]:
-    """The expression arrays of a head file for the target: its own expressions, then the open head's.
+@dataclass(frozen=True)
+class CarriedExpressions:
+    """A head's expressions.
 
-    Returns:
-        expression_basis (V,3,E_flame + E_open), arkit_expression (52, same), arkit_pose (52,15).
+    Attributes:
+        arrays: expression_basis (V,3,E), arkit_expression (52,E) and arkit_pose (52,15) of a head file.
+        names: E names.
     """
-    triangles = open_head["triangles"].astype(np.int64)
-    carried = registration.places.interpolate(open_head["expression_basis"].astype(np.float64), triangles)
+
+    arrays: dict[str, np.ndarray]
+    names: tuple[str, ...]
+
+
+def carry_expressions(
+    flame: FlameArrays,
+    open_head: dict[str, np.ndarray],
+    open_names: list[str],
+    registration: Registration,
+    jaw: JawShapes,
+) -> CarriedExpressions:
+    """The target's expressions: its own, then the open head's, then what its jaw lacks.
+
+    Args:
+        flame: the target.
+        open_head: arrays of the open head's file; open_names: names of its expressions.
+        registration: of the open head on the target.
+        jaw: the shapes that turn the jaw.
+    """
+    carried = carry_field(flame, open_head, registration, open_head["expression_basis"])
     carried = registration.similarity.offsets(carried.transpose(0, 2, 1)).transpose(0, 2, 1)
-    distance = registration.places.distance
-    follow = np.clip((_STAY_M - distance) / (_STAY_M - _FOLLOW_M), 0, 1)
-    carried *= np.where(registration.has_place, 1.0, follow)[:, None, None]
     carried = _keep_outside_eyeballs(flame, registration.triangle_part, carried)
     own = flame.expression_basis
-    return {
-        "expression_basis": np.concatenate([own, carried.astype(np.float32)], 2),
-        "arkit_expression": np.pad(open_head["arkit_expression"], ((0, 0), (own.shape[2], 0))),
-        "arkit_pose": open_head["arkit_pose"],
+    own_names = (f"flame_expression_{index:03d}" for index in range(own.shape[2]))
+    arkit = np.pad(open_head["arkit_expression"], ((0, 0), (own.shape[2], len(jaw.correction_shapes))))
+    for column, shape in enumerate(jaw.correction_shapes, start=own.shape[2] + carried.shape[2]):
+        arkit[shape, column] = 1
+    arrays = {
+        "expression_basis": np.concatenate([own, carried, jaw.corrections], 2).astype(np.float32),
+        "arkit_expression": arkit,
+        "arkit_pose": jaw.arkit_pose,
     }
+    return CarriedExpressions(arrays, (*own_names, *open_names, *jaw.correction_names))
 
 
 def _keep_outside_eyeballs(flame: FlameArrays, triangle_part: np.ndarray, offsets: np.ndarray) -> np.ndarray:

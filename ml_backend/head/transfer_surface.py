@@ -5,6 +5,7 @@ All positions are metres in model space; "source" is the mesh that is searched, 
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,6 +65,14 @@ class Surface:
         self.triangles = np.asarray(triangles)
         self.subset = np.arange(len(triangles)) if subset is None else np.asarray(subset)
         self.vertex_normals = vertex_normals(self.vertices, self.triangles)
+
+    def part(self, subset: np.ndarray) -> Surface:
+        """The same mesh with other triangles (N,) to search."""
+        part = copy.copy(self)
+        part.subset = np.asarray(subset)
+        for tree in ("_position_tree", "_oriented_tree"):
+            part.__dict__.pop(tree, None)
+        return part
 
     def closest(self, points: np.ndarray, normals: np.ndarray | None = None) -> SurfacePosition:
         """The closest point of the surface to each query; a point with an opposite normal counts as further off.

@@ -78,8 +78,7 @@ def carry_layout(
         rows, columns = np.nonzero(triangles == vertex)
         for group in _overlapping([sides[row] for row in rows]):
             allowed = np.unique(np.concatenate([sides[rows[member]] for member in group]))
-            piece = Surface(chart.surface.vertices, chart.surface.triangles, allowed)
-            place = piece.closest(vertices[vertex][None], normals[vertex][None])
+            place = chart.surface.part(allowed).closest(vertices[vertex][None], normals[vertex][None])
             corner_uv[rows[group], columns[group]] = chart.uv_at(place)
     return _welded(triangles, corner_uv)
 

@@ -32,35 +32,31 @@ def repair_layout(layout: Layout, vertices: np.ndarray, triangles: np.ndarray, h
         vertices: (V,3) metres; triangles: (T,3) parallel to the layout's.
         hidden: (V,) bool: vertices that have no counterpart, so that their place is free.
     """
-    mesh = _LayoutMesh.of(layout, vertices, triangles)
+    mesh, start = _LayoutMesh.of(layout, vertices, triangles)
     uv_vertex = np.zeros(len(layout.uv), np.int64)
     uv_vertex[layout.uv_triangles] = triangles
-    free = hidden[uv_vertex] & ~mesh.pinned
-    uv = mesh.spread(layout.uv, free)
+    middles = len(start) - len(layout.uv)
+    free = np.append(hidden[uv_vertex], np.ones(middles, bool)) & ~mesh.pinned
+    uv = mesh.spread(start, free)
     flattening = _Flattening.of(mesh, uv, free)
     moving = free
     for rings in _RINGS:
-        bad = bad_triangles(Layout(uv, layout.uv_triangles), vertices, triangles, hidden)
-        bad &= ~mesh.pinned[layout.uv_triangles].all(1)  # nothing can move those
+        bad = mesh.bad_triangles(uv, free)
         if not bad.any():
             break
         grown = np.zeros(len(uv), bool)
-        grown[layout.uv_triangles[bad]] = True
+        grown[mesh.uv_triangles[bad]] = True
         moving = moving | mesh.grow(grown, rings)
         uv = flattening.flatten(uv, moving & ~mesh.pinned)
-    return Layout(uv, layout.uv_triangles)
-
-
-def bad_triangles(layout: Layout, vertices: np.ndarray, triangles: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """(T,) bool: flipped or collapsed, or torn long where it can be seen."""
-    area, anisotropy = layout_distortion(layout, vertices, triangles)
-    torn = (anisotropy > _MAX_ANISOTROPY) & ~hidden[triangles].any(1)
-    return (area < _MIN_RELATIVE_AREA * np.median(area)) | torn
+    return Layout(uv[: len(layout.uv)], layout.uv_triangles)
 
 
 def layout_distortion(layout: Layout, vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(T,) signed texture area per square metre and (T,) anisotropy of each triangle."""
-    jacobian = _edges(layout.uv, layout.uv_triangles) @ np.linalg.inv(_flat_edges(vertices[triangles]))
+    return _distortion_of(_edges(layout.uv, layout.uv_triangles) @ np.linalg.inv(_flat_edges(vertices[triangles])))
+
+
+def _distortion_of(jacobian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     determinant = np.linalg.det(jacobian)
     half = (jacobian**2).sum((1, 2)) / 2
     root = np.sqrt(np.maximum(half**2 - determinant**2, 0))
@@ -84,13 +80,13 @@ def _flat_edges(corners: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _LayoutMesh:
-    """The mesh of a layout.
+    """The mesh of a layout, with a fan of triangles in each hole, so that holes cannot close or cross themselves.
 
     Attributes:
-        uv_triangles: (T,3).
-        flat: (T,2,2) edges of the triangles on the surface.
-        pinned: (U,) bool: on the outer border.
-        weights: (U+H,U+H) mean value weights, rows sum to one; the last H are the middles of holes.
+        uv_triangles: (T',3), fans last.
+        flat: (T',2,2) edges of the triangles on the surface.
+        pinned: (U',) bool: on the outer border; the middles of the holes are last.
+        weights: (U',U') mean value weights, rows sum to one.
     """
 
     uv_triangles: np.ndarray
@@ -99,21 +95,33 @@ class _LayoutMesh:
     weights: sparse.csr_matrix
 
     @classmethod
-    def of(cls, layout: Layout, vertices: np.ndarray, triangles: np.ndarray) -> _LayoutMesh:
+    def of(cls, layout: Layout, vertices: np.ndarray, triangles: np.ndarray) -> tuple[_LayoutMesh, np.ndarray]:
+        """The mesh and its texture coordinates (U',2)."""
         loops = boundary_loops(layout.uv_triangles)
         outer = max(loops, key=lambda loop: np.ptp(layout.uv[loop], axis=0).sum())
-        pinned = np.zeros(len(layout.uv), bool)
+        place = np.zeros((len(layout.uv), 3))
+        place[layout.uv_triangles] = vertices[triangles]
+        uv, all_triangles = layout.uv, layout.uv_triangles
+        for hole in (loop for loop in loops if loop is not outer):
+            fan = np.stack([np.roll(hole, -1), hole, np.full(len(hole), len(uv))], 1)
+            all_triangles = np.concatenate([all_triangles, fan])
+            uv, place = (np.concatenate([points, points[hole].mean(0)[None]]) for points in (uv, place))
+        pinned = np.zeros(len(uv), bool)
         pinned[outer] = True
-        holes = [loop for loop in loops if loop is not outer]
-        weights = _mean_value_weights(layout, vertices[triangles], holes)
-        return cls(layout.uv_triangles, _flat_edges(vertices[triangles]), pinned, weights)
+        corners = place[all_triangles]
+        return cls(all_triangles, _flat_edges(corners), pinned, _mean_value_weights(all_triangles, corners)), uv
+
+    def bad_triangles(self, uv: np.ndarray, free: np.ndarray) -> np.ndarray:
+        """(T',) bool: flipped or collapsed, or torn long where it can be seen; only those that can move."""
+        area, anisotropy = _distortion_of(_edges(uv, self.uv_triangles) @ np.linalg.inv(self.flat))
+        torn = (anisotropy > _MAX_ANISOTROPY) & ~free[self.uv_triangles].any(1)
+        collapsed = area < _MIN_RELATIVE_AREA * np.median(area)
+        return (collapsed | torn) & ~self.pinned[self.uv_triangles].all(1)
 
     def grow(self, chosen: np.ndarray, rings: int) -> np.ndarray:
         """Texture vertices within some rings of the chosen ones."""
-        count = len(chosen)
-        neighbours = (self.weights[:count, :count] != 0).astype(np.int8)
         for _ in range(rings):
-            chosen = chosen | (neighbours @ chosen > 0)
+            chosen = chosen | (self.weights @ chosen > 0)
         return chosen
 
     def corner_sum(self, values: np.ndarray) -> np.ndarray:
@@ -121,19 +129,16 @@ class _LayoutMesh:
         return np.bincount(self.uv_triangles.ravel(), np.repeat(values, 3), len(self.pinned))
 
     def spread(self, uv: np.ndarray, free: np.ndarray) -> np.ndarray:
-        """Every free vertex at the weighted mean of its neighbours; holes stay open.
+        """Every free vertex at the weighted mean of its neighbours.
 
         Source: mean value coordinates (Floater 2003, eq. 2.1).
         """
-        size, count = self.weights.shape[0], len(uv)
-        moving = np.flatnonzero(np.append(free, np.ones(size - count, bool)))
-        fixed = np.flatnonzero(~free)
-        if not free.any():
+        moving, fixed = np.flatnonzero(free), np.flatnonzero(~free)
+        if not len(moving):
             return uv
         system = (sparse.eye(len(moving)) - self.weights[moving][:, moving]).tocsc()
-        solved = spsolve(system, self.weights[moving][:, fixed] @ uv[fixed]).reshape(len(moving), 2)
         result = uv.copy()
-        result[moving[moving < count]] = solved[moving < count]
+        result[moving] = spsolve(system, self.weights[moving][:, fixed] @ uv[fixed]).reshape(len(moving), 2)
         return result
 
 
@@ -193,7 +198,7 @@ class _Flattening:
 
         current = uv[index].ravel()
         for barrier in _BARRIERS:
-            options = {"maxiter": _MAX_ITERATIONS, "maxcor": 20}
+            options = {"maxiter": _MAX_ITERATIONS, "maxcor": 10}
             current = minimize(energy, current, (barrier,), "L-BFGS-B", jac=True, options=options).x
         position[index] = current.reshape(-1, 2)
         return position
@@ -219,12 +224,11 @@ def _distortion(jacobian: np.ndarray, barrier: float) -> tuple[float, np.ndarray
     return float((numerator / positive).sum()), gradient
 
 
-def _mean_value_weights(layout: Layout, corners: np.ndarray, holes: list[np.ndarray]) -> sparse.csr_matrix:
-    """Rows sum to one; each hole's middle is one more vertex behind the others."""
-    count = len(layout.uv)
+def _mean_value_weights(uv_triangles: np.ndarray, corners: np.ndarray) -> sparse.csr_matrix:
+    """(U,U) weights of each vertex's neighbours, from the surface's triangles (T,3,3); rows sum to one."""
     rows, columns, values = [], [], []
     for corner in range(3):
-        here, left, right = (layout.uv_triangles[:, (corner + step) % 3] for step in range(3))
+        here, left, right = (uv_triangles[:, (corner + step) % 3] for step in range(3))
         to_left, to_right = (corners[:, (corner + step) % 3] - corners[:, corner] for step in (1, 2))
         length_left, length_right = (np.maximum(np.linalg.norm(e, axis=1), 1e-7) for e in (to_left, to_right))
         cosine = np.clip((to_left * to_right).sum(1) / (length_left * length_right), -0.999, 0.999)
@@ -232,13 +236,6 @@ def _mean_value_weights(layout: Layout, corners: np.ndarray, holes: list[np.ndar
         rows += [here, here]
         columns += [left, right]
         values += [half_tangent / length_left, half_tangent / length_right]
-    typical = float(np.median(np.concatenate(values)))
-    for index, hole in enumerate(holes):
-        middle = np.full(len(hole), count + index)
-        rows += [hole, middle]
-        columns += [middle, hole]
-        values += [np.full(len(hole), typical)] * 2
-    size = count + len(holes)
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-    matrix = sparse.coo_matrix(entries, (size, size)).tocsr()
+    matrix = sparse.coo_matrix(entries).tocsr()
     return (sparse.diags(1 / np.maximum(np.asarray(matrix.sum(1)).ravel(), 1e-12)) @ matrix).tocsr()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,9 +14,16 @@ from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel
 from ml_backend.rendering.spherical_harmonics import basis
 from ml_backend.texture.background import background_likeness
-from ml_backend.texture.colour import LOG_FLOOR, log_from_linear, log_from_srgb_bytes, srgb_bytes_from_log
+from ml_backend.texture.colour import (
+    LOG_FLOOR,
+    log_from_linear,
+    log_from_srgb_bytes,
+    luminance,
+    srgb_bytes_from_log,
+    with_calm_colour,
+)
 from ml_backend.texture.completion import CompletedSkin, complete_skin, skin_grain
-from ml_backend.texture.delighting import left_over_light, log_shading, without_shine
+from ml_backend.texture.delighting import left_over_light, log_shading, with_softer_folds, without_shine
 from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
 from ml_backend.texture.face_contours import IRIS_CENTRE_LEFT, IRIS_CENTRE_RIGHT
 from ml_backend.texture.hair import ScalpView, find_hair
@@ -27,6 +34,7 @@ from ml_backend.texture.skin_colour import SkinColour, fit_skin_colour
 from ml_backend.texture.skin_evidence import (
     FaceFeatures,
     Regions,
+    beardedness,
     face_features,
     region_mask,
     regions,
@@ -34,8 +42,9 @@ from ml_backend.texture.skin_evidence import (
     skin_likeness,
     strict_likeness,
 )
+from ml_backend.texture.skin_tone import tone_shift
 from ml_backend.texture.texel_map import TexelMap, texel_map
-from ml_backend.tracking.tracked_face import TrackedFace
+from ml_backend.tracking.face_tracker import TrackedFace
 
 # Decisions are made on a grid of half the texture's size; only the photo's finest detail is carried at full size.
 DETAIL_FACTOR = 2
@@ -45,6 +54,12 @@ MAX_PHOTO_PX_PER_TEXEL = 1.2
 HAIR_CLEARANCE_M = (0.004, 0.012)
 # A colour that is common behind the head still may be hair: black hair before a dark wall.
 BACKGROUND_DOUBT = 0.85
+# Colours of skin that turns away further than these cosines are not passed on to the skin beside it.
+TYPICAL_FACING = (0.35, 0.75)
+# Fewer texels of plain skin than this say nothing about its tone.
+MIN_TONE_TEXELS = 200
+# The colour of dark photos is smoothed over this distance.
+CALM_COLOUR_M = 0.004
 # Linear RGB of parts that photos hardly show.
 LASHES_RGB = (0.012, 0.009, 0.008)
 MOUTH_RGB = (0.16, 0.045, 0.04)
@@ -58,11 +73,13 @@ class BakedTexture:
         albedo_srgb: (N, N, 3) uint8, sRGB, on the head's UVs (row 0 is v = 1).
         skin_visibility: (N, N) float32, 0-1, how far a texel's skin comes from the photo.
         part_colours: iris_left, iris_right, skin, lips, hair: linear RGB.
+        light_scale: the fit's light times this, on this texture, has the photo's brightness.
     """
 
     albedo_srgb: np.ndarray
     skin_visibility: np.ndarray
     part_colours: dict[str, tuple[float, float, float]]
+    light_scale: float
 
 
 @dataclass(frozen=True)
@@ -94,12 +111,18 @@ class SeenSkin:
         likeness: (N, N) 0-1, looks like this person's skin, judged strictly.
         confidence: (N, N) 0-1, shows this person's skin.
         colour: the person's skin colour.
+        beard: 0-1, how surely the person has a beard.
     """
 
     log_albedo: np.ndarray
     likeness: np.ndarray
     confidence: np.ndarray
     colour: SkinColour
+    beard: float
+
+    def brightened(self, shift: float) -> SeenSkin:
+        """The same with `shift` added to every logarithm."""
+        return replace(self, log_albedo=self.log_albedo + np.float32(shift), colour=self.colour.brightened(shift))
 
 
 def bake_texture(
@@ -131,10 +154,14 @@ def bake_texture(
     log_photo = photo_on_texels(pixels, scene, size_px)
     log_model = _log_model(albedo_model, fit, scene.texels.size_px)
     skin = see_skin(log_photo, scene, fit.light, log_model)
+    shift = _tone_shift(pixels, log_photo, skin, scene, albedo_model)
+    skin, log_model = skin.brightened(shift), log_model + np.float32(shift)
     cleaned = _without_light(skin, scene, log_model)
+    typical = smooth_step(scene.projection.facing, *TYPICAL_FACING) * (1.0 - scene.features.brows)
+    typical = typical * (1.0 - scene.features.eyes)
     completed = complete_skin(
-        scene.texels, scene.smoother, cleaned, skin.confidence, log_model, head.mirror_vertex.cpu().numpy(),
-        prior=_skin_difference(cleaned, log_model, skin),
+        scene.texels, scene.smoother, cleaned, skin.confidence, typical, log_model, head.mirror_vertex.cpu().numpy(),
+        prior=_skin_difference(cleaned, log_model, skin), texels_per_m=scene.areas.texels_per_m,
     )  # fmt: skip
     hair_log, hair_cover, hair_colour = _hair(pixels, skin, scene)
     small = completed.log_albedo + (hair_log - completed.log_albedo) * hair_cover[..., None]
@@ -143,11 +170,11 @@ def bake_texture(
     fine = _fine_detail(log_photo, skin, completed, hair_cover, scene)
     log_albedo = cv2.resize(small, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
     log_albedo += fine[..., None]
-    irises = _paint_eyes(log_albedo, pixels, landmarks_px, scene, fit)
+    irises = _paint_eyes(log_albedo, pixels, landmarks_px, scene, fit, fit.light * float(np.exp(-shift)))
     albedo_srgb = pad_islands(srgb_bytes_from_log(log_albedo), scene.texels)
     visible = skin.confidence * (1.0 - hair_cover)
     colours = _part_colours(small, skin, scene, hair_colour, irises)
-    return BakedTexture(albedo_srgb, cv2.resize(visible, (size_px, size_px)), colours)
+    return BakedTexture(albedo_srgb, cv2.resize(visible, (size_px, size_px)), colours, float(np.exp(-shift)))
 
 
 def photographed_head(
@@ -216,15 +243,18 @@ def see_skin(log_photo: np.ndarray, scene: PhotographedHead, light: torch.Tensor
     size = scene.texels.size_px
     face = region_mask(scene.head, "face")
     shading = log_shading(scene.posed.normals, light, face * smooth_step(scene.posed.facing, 0.2, 0.5))
-    log_albedo = cv2.resize(log_photo, (size, size), interpolation=cv2.INTER_AREA) - scene.texels.interpolate(shading)
     areas, features = scene.areas, scene.features
+    small = cv2.resize(log_photo, (size, size), interpolation=cv2.INTER_AREA)
+    small = with_calm_colour(small, CALM_COLOUR_M * areas.texels_per_m)
+    log_albedo = small - scene.texels.interpolate(shading)
     seen = scene.projection.confidence * areas.skin * (1.0 - features.opening)
     plain = seen * areas.face * (1.0 - features.dark_by_nature)
     colour = fit_skin_colour(log_albedo[::3, ::3], (plain * features.oval)[::3, ::3], log_model[::3, ::3])
     # necks are shaded, and hidden by collars: their colour follows from the face
     confidence = seen * (1.0 - areas.neck) * skin_likeness(log_albedo, colour, features, areas, seen)
-    settled = settle_confidence(confidence, areas, scene.posed.px_per_m)
-    return SeenSkin(log_albedo, strict_likeness(log_albedo, colour), settled, colour)
+    settled = settle_confidence(confidence, features, areas, scene.posed.px_per_m)
+    beard = beardedness(log_albedo, colour, features, seen)
+    return SeenSkin(log_albedo, strict_likeness(log_albedo, colour), settled, colour, beard)
 
 
 def _neutral_vertices(head: HeadModel, fit: CoarseFit) -> np.ndarray:
@@ -239,14 +269,31 @@ def _log_model(albedo_model: AlbedoModel, fit: CoarseFit, size_px: int) -> np.nd
     return log_from_linear(cv2.resize(linear, (size_px, size_px), interpolation=cv2.INTER_CUBIC))
 
 
+def _tone_shift(
+    pixels: np.ndarray, log_photo: np.ndarray, skin: SeenSkin, scene: PhotographedHead, albedo_model: AlbedoModel
+) -> float:
+    """What the skin is brighter than the fit's light makes it, logarithm."""
+    plain = skin.confidence * scene.areas.face * (1.0 - scene.features.dark_by_nature) > 0.5
+    if plain.sum() < MIN_TONE_TEXELS:
+        return 0.0
+    mean = albedo_model.texture(torch.zeros_like(albedo_model.basis[:, 0, 0, 0])).cpu().numpy()
+    mean = cv2.resize(log_from_linear(mean), scene.texels.inside.shape, interpolation=cv2.INTER_LINEAR)
+    small = cv2.resize(log_photo, scene.texels.inside.shape, interpolation=cv2.INTER_AREA)
+    photo, albedo, typical = (float(luminance(values[plain]).mean()) for values in (small, skin.log_albedo, mean))
+    return tone_shift(pixels, photo - albedo, albedo, typical)
+
+
 def _without_light(skin: SeenSkin, scene: PhotographedHead, log_model: np.ndarray) -> np.ndarray:
     """(N, N, 3) the seen skin without shine and without the light that the spherical harmonics left."""
     texels, mirror = scene.texels, scene.head.mirror_vertex.cpu().numpy()
     cleaned = without_shine(skin.log_albedo, skin.confidence)
     plain = skin.confidence * (1.0 - scene.features.dark_by_nature)
+    cleaned = with_softer_folds(cleaned, plain * (1.0 - skin.beard * scene.features.beard), scene.areas.texels_per_m)
     difference, weight = texels.vertex_means(cleaned - log_model, plain, len(mirror))
     beard, _ = texels.vertex_means(scene.features.beard[..., None], scene.areas.skin, len(mirror))
-    light = left_over_light(scene.smoother, difference, weight, mirror, np.maximum(beard[:, 0], beard[mirror, 0]))
+    light = left_over_light(
+        scene.smoother, difference, weight, mirror, skin.beard * np.maximum(beard[:, 0], beard[mirror, 0])
+    )
     return cleaned - texels.interpolate(light)
 
 
@@ -312,11 +359,16 @@ def _fine_detail(
 
 
 def _paint_eyes(
-    log_albedo: np.ndarray, pixels: np.ndarray, landmarks_px: np.ndarray, scene: PhotographedHead, fit: CoarseFit
+    log_albedo: np.ndarray,
+    pixels: np.ndarray,
+    landmarks_px: np.ndarray,
+    scene: PhotographedHead,
+    fit: CoarseFit,
+    light: torch.Tensor,
 ) -> dict[str, np.ndarray]:
     """Paint both eyeballs in place; returns iris_left and iris_right, linear RGB."""
     head = scene.head
-    facing_light = (basis(torch.tensor([0.0, 0.0, 1.0])) @ fit.light.cpu()).numpy()
+    facing_light = (basis(torch.tensor([0.0, 0.0, 1.0])) @ light.cpu()).numpy()
     read = {side: iris_colour(pixels, landmarks_px, side == "left", facing_light) for side in ("left", "right")}
     total = sum(readable for _, readable in read.values())
     shared = sum(colour * readable for colour, readable in read.values()) / max(total, 1e-6)

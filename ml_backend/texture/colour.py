@@ -9,6 +9,8 @@ from ml_backend.rendering.colour import linear_from_srgb, srgb_u8_from_linear
 
 # Added before the logarithm: the darkest step of an 8-bit photo that still carries colour (about 6/255 sRGB).
 LOG_FLOOR = 0.002
+# Brightness (logarithm) below which a photo's colour is noise, and above which it is sound: 2% and 6% of white.
+NOISY_COLOUR = (-3.9, -2.8)
 
 
 def log_from_srgb_bytes(pixels: np.ndarray) -> np.ndarray:
@@ -40,3 +42,20 @@ def luminance(log_colour: np.ndarray) -> np.ndarray:
 def chroma(log_colour: np.ndarray) -> np.ndarray:
     """(..., 2) log(R/G) and log(B/G), which grey shading leaves alone."""
     return np.stack([log_colour[..., 0] - log_colour[..., 1], log_colour[..., 2] - log_colour[..., 1]], axis=-1)
+
+
+def with_calm_colour(log_photo: np.ndarray, sigma: float) -> np.ndarray:
+    """Smooth the colour, not the brightness, of what is nearly black: there an 8-bit photo's colour is noise.
+
+    Args:
+        log_photo: (H, W, 3) logarithmic linear RGB with the photo's light.
+        sigma: how far to smooth, pixels.
+
+    Returns:
+        (H, W, 3).
+    """
+    brightness = luminance(log_photo)[..., None]
+    colour = log_photo - brightness
+    low, high = NOISY_COLOUR
+    noisy = np.clip((high - brightness) / (high - low), 0.0, 1.0)
+    return brightness + colour + (cv2.GaussianBlur(colour, (0, 0), sigma) - colour) * noisy

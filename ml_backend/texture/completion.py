@@ -13,7 +13,13 @@ from ml_backend.texture.texel_map import TexelMap
 
 # The model's colours follow the person's over this distance, and keep the last difference this much further.
 MATCH_LENGTH_M = 0.008
-MATCH_PRIOR_WEIGHT = 0.01
+MATCH_PRIOR_WEIGHT = 0.004
+# The photo's colour is blended in over about this distance from its border inwards, its detail at the border itself.
+COLOUR_BLEND_M = 0.005
+# Holes in the seen skin up to this radius (eyes, mouth) are not borders.
+HOLE_M = 0.016
+# Grid on which that is worked out.
+BLEND_STEP_M = 0.001
 # A mirrored texel is believed a little less than a seen one.
 MIRROR_TRUST = 0.9
 
@@ -38,24 +44,28 @@ def complete_skin(
     smoother: SurfaceSmoother,
     log_albedo: np.ndarray,
     confidence: np.ndarray,
+    typical: np.ndarray,
     log_model: np.ndarray,
     mirror_vertex: np.ndarray,
     prior: np.ndarray,
+    texels_per_m: float,
 ) -> CompletedSkin:
     """Fill what the photo does not show.
 
     Args:
         texels: the UV grid; smoother: of the head's surface.
         log_albedo: (N, N, 3) of the photo, light taken out; confidence: (N, N) 0-1.
+        typical: (N, N) 0-1, low where the photo's colour tells nothing about the skin beside (brows, grazing light).
         log_model: (N, N, 3) of the albedo model.
         mirror_vertex: (V,).
         prior: (3,) difference between photo and model where nothing is known.
+        texels_per_m: texel scale.
 
     Returns:
         The skin; where confidence is 1, `log_albedo` itself.
     """
     count = len(mirror_vertex)
-    difference, weight = texels.vertex_means(log_albedo - log_model, confidence, count)
+    difference, weight = texels.vertex_means(log_albedo - log_model, confidence * typical, count)
     other, other_weight = difference[mirror_vertex], MIRROR_TRUST * weight[mirror_vertex] * (1.0 - weight)
     total = weight + other_weight
     merged = (weight[:, None] * difference + other_weight[:, None] * other) / np.maximum(total, 1e-6)[:, None]
@@ -68,9 +78,32 @@ def complete_skin(
     lift = _matching_lift(texels, smoother, log_albedo - reflected, np.minimum(confidence, reflected_confidence), count)
     mirrored = smooth_step(reflected_confidence, 0.05, 0.75)
     filled = filled + (reflected + lift - filled) * mirrored[..., None]
-    result = filled + (log_albedo - filled) * confidence[..., None]
+    result = _blend(filled, log_albedo, confidence, texels_per_m)
     share = (1.0 - confidence) * mirrored
     return CompletedSkin(result, share, (1.0 - confidence) * (1.0 - mirrored))
+
+
+def _blend(below: np.ndarray, above: np.ndarray, confidence: np.ndarray, texels_per_m: float) -> np.ndarray:
+    """Lay `above` over `below`: detail as far as it is trusted, colour only further inside the trusted area.
+
+    At its border the photo's colour is wrong before its detail is: shadows of hair, light past the outline. Holes of
+    the trusted area (eyes, mouth, nostrils) are no border: lips and lids keep their colour.
+    """
+    share = confidence[..., None]
+    step = round(BLEND_STEP_M * texels_per_m)
+    size = tuple(side // step for side in confidence.shape)
+    closed = cv2.resize(confidence, size[::-1], interpolation=cv2.INTER_AREA)
+    reach = round(HOLE_M / BLEND_STEP_M)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    closed = cv2.morphologyEx(closed, cv2.MORPH_CLOSE, kernel)
+    wide = smooth_step(cv2.GaussianBlur(closed, (0, 0), COLOUR_BLEND_M / BLEND_STEP_M), 0.45, 0.95)
+    small_share = cv2.resize(confidence, size[::-1], interpolation=cv2.INTER_AREA)
+    weighted = cv2.resize((above - below) * share, size[::-1], interpolation=cv2.INTER_AREA)
+    sigma = COLOUR_BLEND_M / BLEND_STEP_M
+    total = cv2.GaussianBlur(small_share, (0, 0), sigma)[..., None]
+    colour = cv2.GaussianBlur(weighted, (0, 0), sigma) / np.maximum(total, 1e-3)
+    excess = cv2.resize(colour * (1.0 - wide)[..., None], confidence.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return below + (above - below - excess) * share
 
 
 def _matching_lift(

@@ -19,6 +19,12 @@ SHINE_REMOVED = 0.75
 SHINE_MARGIN = 0.01
 # The surroundings reach this far (Gaussian), as a part of the texture's side: wider than a highlight on a cheek.
 SHINE_SURROUNDINGS = 0.07
+# Shine over brightness between which a texel's colour is no longer believed.
+COLOUR_LOST = (0.08, 0.35)
+# Skin darker than its surroundings by more than this, in logarithms, lies in a fold; this part of the rest is removed.
+FOLD_DEPTH = 0.10
+FOLD_REMOVED = 0.65
+FOLD_SURROUNDINGS_M = 0.012
 # Size of what counts as left-over light, metres: larger than moles, brows and lips, smaller than half a face.
 LIGHT_LENGTH_M = 0.020
 # How much of the left-over brightness goes: what differs between the halves is light (faces are nearly symmetric),
@@ -74,9 +80,31 @@ def without_shine(log_albedo: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     shine = np.clip(shine, 0.0, excess)
     # clipped highlights carry no colour: brightness far above the surroundings is shine whatever its tint
     shine = np.maximum(shine, np.maximum(excess - 0.5 * brightness, 0.0)) * SHINE_REMOVED
-    shine = cv2.GaussianBlur(shine.astype(np.float32), (0, 0), log_albedo.shape[0] / 1024.0)
-    lowered = linear - (shine * confidence)[..., None]
-    return np.log(np.maximum(lowered, 0.25 * linear) + LOG_FLOOR).astype(np.float32)
+    shine = cv2.GaussianBlur(shine.astype(np.float32), (0, 0), log_albedo.shape[0] / 1024.0) * confidence
+    lowered = np.maximum(linear - shine[..., None], 0.25 * linear)
+    # what a highlight leaves has lost its colour: it takes that of the skin around
+    recoloured = around * (lowered.mean(axis=-1) / brightness)[..., None]
+    lost = smooth_step(shine / brightness, *COLOUR_LOST)[..., None]
+    return np.log(lowered + (recoloured - lowered) * lost + LOG_FLOOR).astype(np.float32)
+
+
+def with_softer_folds(log_albedo: np.ndarray, plain: np.ndarray, texels_per_m: float) -> np.ndarray:
+    """Lighten folds: the darkness in them is shadow of the photo's expression, and their relief goes to displacement.
+
+    Args:
+        log_albedo: (N, N, 3).
+        plain: (N, N) 0-1 seen skin without brows, lids, lips and beard.
+        texels_per_m: texel scale.
+
+    Returns:
+        (N, N, 3).
+    """
+    around = _local_mean(log_albedo, plain, FOLD_SURROUNDINGS_M * texels_per_m)
+    depth = np.maximum(luminance(around) - luminance(log_albedo), 0.0)
+    lighter = FOLD_REMOVED * np.maximum(depth - FOLD_DEPTH, 0.0)
+    # shadow in a fold is lit by the skin around it and redder: the colour follows in the same measure
+    share = (lighter / np.maximum(depth, 1e-3) * plain)[..., None]
+    return log_albedo + (around - log_albedo) * share
 
 
 def _local_mean(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:

@@ -17,7 +17,7 @@ from ml_backend.texture.texel_map import TexelMap
 IRIS_RADIUS_M = 0.00585
 PUPIL_PART = 0.34
 # Linear RGB: sclera of a healthy adult, faintly warm; its veined, shaded corners; the pupil.
-SCLERA = np.array([0.70, 0.64, 0.60], np.float32)
+SCLERA = np.array([0.62, 0.57, 0.535], np.float32)
 SCLERA_CORNER = np.array([0.56, 0.38, 0.33], np.float32)
 PUPIL = np.array([0.004, 0.004, 0.004], np.float32)
 # The commonest iris colour, dark brown, for eyes too small to see.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ml_backend.texture.colour import luminance
+from ml_backend.texture.colour import chroma, luminance
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.skin_evidence import Regions
@@ -28,6 +28,9 @@ MIN_SEEN = 0.02
 MIN_COLOUR_TEXELS = 50
 # Gloss and shadow make hair vary by this much at most, in logarithms; more is background.
 LARGEST_VARIATION = 0.6
+# Logarithms by which green or blue outweigh red before a colour cannot be hair, and brightness that makes it matter.
+UNNATURAL_HUE = (0.05, 0.20)
+BLACK_LOG = (-4.0, -2.8)
 # Depth of strands, in logarithms: the photo's, within these bounds.
 STRAND_DEPTH = (0.10, 0.32)
 
@@ -90,6 +93,7 @@ def find_hair(view: ScalpView, brow_log_colour: np.ndarray) -> HairEvidence:
     shine = smooth_step(brightness, *SHINE_BRIGHTNESS) * (1.0 - view.areas.scalp)
     looks = np.maximum((1.0 - view.likeness) * (1.0 - shine), stranded).astype(np.float32)
     weight = view.seen * view.areas.skin * smooth_step(view.areas.scalp, 0.3, 0.8)
+    weight = weight * (1.0 - _unnatural(view.log_albedo))
     vertex_looks, vertex_weight = view.texels.vertex_means(looks[..., None], weight, count)
     on_scalp = view.scalp > 0.5
     if not on_scalp.any() or vertex_weight[on_scalp].mean() < MIN_SEEN:
@@ -106,6 +110,14 @@ def find_hair(view: ScalpView, brow_log_colour: np.ndarray) -> HairEvidence:
     colours = view.smoother.fit(bounded, vertex_weight, SPREAD_M, prior=colour, prior_weight=0.2)
     depth = float(np.clip(np.average(contrast, weights=hair_weight + 1e-9), *STRAND_DEPTH))
     return HairEvidence(looks, smooth_step(hairiness, *HAIRY), colour, colours, depth)
+
+
+def _unnatural(log_albedo: np.ndarray) -> np.ndarray:
+    """(N, N) 0-1: greener or bluer than hair grows; leaves and sky behind a head are commoner than dyed hair."""
+    red_over_green, blue_over_green = np.moveaxis(chroma(log_albedo), -1, 0)
+    coloured = np.maximum(-red_over_green, blue_over_green - np.maximum(red_over_green, 0.0))
+    # in black hair the camera's noise decides the hue
+    return smooth_step(coloured, *UNNATURAL_HUE) * smooth_step(luminance(log_albedo), *BLACK_LOG)
 
 
 def _strand_contrast(brightness: np.ndarray, texels_per_m: float) -> np.ndarray:

@@ -10,6 +10,8 @@ from ml_backend.texture.photo_projection import smooth_step
 
 # The hairline wanders by this much around the head's own, metres.
 HAIRLINE_REACH_M = 0.012
+# How ragged an invented hairline is, as a part of the reach.
+HAIRLINE_RAGGEDNESS = 0.08
 HAIRLINE_SOFTNESS_M = 0.0012
 # Glossy spots up to this size lie within hair, not on bare skin.
 GLINT_RADIUS_M = 0.004
@@ -40,7 +42,7 @@ def paint_hair(view: ScalpView, evidence: HairEvidence, vertices: np.ndarray) ->
     strands = strand_noise(texels.interpolate(vertices), vertices, view.scalp)
     wide = view.smoother.fit(view.scalp[:, None], np.ones_like(view.scalp), HAIRLINE_REACH_M)
     fields = texels.interpolate(np.column_stack([wide[:, 0], evidence.hairiness, evidence.log_colours]))
-    grown = smooth_step(fields[..., 0] + 0.18 * strands, 0.38, 0.66) * fields[..., 1]
+    grown = smooth_step(fields[..., 0] + HAIRLINE_RAGGEDNESS * strands, 0.38, 0.66) * fields[..., 1]
     observed = _without_glints(evidence.looks_like_hair, per_m) * smooth_step(fields[..., 0], 0.12, 0.40)
     trust = cv2.GaussianBlur(smooth_step(view.seen, 0.1, 0.5).astype(np.float32), (0, 0), BLEND_M * per_m)
     usable = trust * smooth_step(evidence.looks_like_hair, 0.2, 0.6)

@@ -11,6 +11,7 @@ import torch
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.head.head_model import HeadModel, vertex_normals
 from ml_backend.rendering.rasterizer import rasterize
+from ml_backend.texture.landmark_pull import landmark_pull
 from ml_backend.texture.texel_map import TexelMap
 
 # Longest side of the depth image that decides visibility: about 1 mm a pixel on a head.
@@ -19,10 +20,13 @@ DEPTH_IMAGE_PX = 384
 DEPTH_MARGIN_M = 0.004
 # A step in depth beyond this between neighbouring pixels is an outline (nose over cheek, chin over neck).
 OUTLINE_STEP_M = 0.010
+# Both sides of such a step are better known than the head's border against the background.
+INNER_STEP_REACH = 2.5
+BACKGROUND_DEPTH_M = 1e3
 # Confidence rises from 0 to 1 between these distances from an outline: the fit is some millimetres off there.
 OUTLINE_RAMP_M = (0.0015, 0.006)
 # Cosine between normal and view where confidence starts and is full; below, a texel is stretched more than 6 times.
-FACING_RAMP = (0.16, 0.55)
+FACING_RAMP = (0.20, 0.60)
 
 
 @dataclass(frozen=True)
@@ -97,44 +101,6 @@ def pose_head(head: HeadModel, fit: CoarseFit, landmarks_px: np.ndarray) -> Pose
     )  # fmt: skip
 
 
-# Landmarks pull the picture over the surface within about this distance.
-PULL_LENGTH_M = 0.014
-# The tracker's own scatter, against which a landmark's error is weighed: it is not followed to the pixel.
-PULL_NOISE = 0.15
-# An error beyond this (metres on the face) is a landmark gone astray, not an inexact fit.
-PULL_LIMIT_M = 0.007
-
-
-def landmark_pull(
-    head: HeadModel, vertices: torch.Tensor, facing: torch.Tensor, projected: torch.Tensor, landmarks_px: np.ndarray
-) -> torch.Tensor:
-    """A smooth shift of the picture that brings the tracker's landmarks onto the head's.
-
-    Args:
-        head: for the landmarks' places on the surface and how well each is determined.
-        vertices: (V, 3) posed, metres; facing: (V,); projected: (V, 2) pixels.
-        landmarks_px: (478, 2).
-
-    Returns:
-        (V, 2) pixels to add to `projected`; 0 far from every trusted landmark.
-
-    Source: own derivation; the posterior mean of a Gaussian process with an exponential kernel.
-    """
-    points = head.landmarks_478.on(vertices[None], head.triangles)[0]
-    expected = head.landmarks_478.on(projected[None], head.triangles)[0]
-    turned = head.landmarks_478.on(facing[None, :, None], head.triangles)[0, :, 0]
-    error = torch.as_tensor(np.asarray(landmarks_px)[:, :2], dtype=expected.dtype) - expected
-    head_px = (projected - projected.mean(0)).norm(dim=-1).max() / (vertices - vertices.mean(0)).norm(dim=-1).max()
-    astray = error.norm(dim=-1) / head_px / PULL_LIMIT_M
-    trust = head.landmarks_478_weight * ((turned - 0.2) / 0.3).clamp(0, 1) / (1 + astray**4)
-    trust[468:] = 0.0  # irises move with the gaze
-    used = trust > 0.02
-    noise = PULL_NOISE / trust[used]
-    between = torch.exp(-torch.cdist(points[used], points[used]) / PULL_LENGTH_M)
-    weights = torch.linalg.solve(between + torch.diag(noise), error[used])
-    return torch.exp(-torch.cdist(vertices, points[used]) / PULL_LENGTH_M) @ weights
-
-
 def project_photo(
     posed: PosedHead, triangles: np.ndarray, texels: TexelMap, width: int, height: int
 ) -> PhotoProjection:
@@ -167,18 +133,26 @@ def project_photo(
 
 
 def _depth_image(posed: PosedHead, triangles: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-    """Origin (2,) px and scale of a small window around the head, and its depths (h, w), 1e3 on the background."""
+    """Origin (2,) px and scale of a small window around the head, and its depths (h, w)."""
     low, high = posed.photo_px.min(0) - 4.0, posed.photo_px.max(0) + 4.0
     scale = DEPTH_IMAGE_PX / float((high - low).max())
     width, height = (int(np.ceil(side)) for side in (high - low) * scale)
     points = np.column_stack([(posed.photo_px - low) * scale, posed.depth_m]).astype(np.float32)
     fragments = rasterize(torch.from_numpy(points)[None], torch.from_numpy(triangles), height, width)
     depth = fragments.interpolate(torch.from_numpy(points[:, 2:][triangles]))[0, ..., 0].numpy()
-    return low, scale, np.where(fragments.triangle[0].numpy() >= 0, depth, np.float32(1e3)).astype(np.float32)
+    return (
+        low,
+        scale,
+        np.where(fragments.triangle[0].numpy() >= 0, depth, np.float32(BACKGROUND_DEPTH_M)).astype(np.float32),
+    )
 
 
 def _outline_distance(depth_image: np.ndarray) -> np.ndarray:
-    """(h, w) float32 pixels to the nearest step in depth, 0 on the background."""
+    """(h, w) float32 pixels to the outline of the head; steps within it (nose over cheek) count as INNER_STEP_REACH
+    times as far."""
     kernel = np.ones((3, 3), np.uint8)
+    covered = (depth_image < BACKGROUND_DEPTH_M).astype(np.uint8)
     step = cv2.dilate(depth_image, kernel) - cv2.erode(depth_image, kernel)
-    return cv2.distanceTransform((step < OUTLINE_STEP_M).astype(np.uint8), cv2.DIST_L2, 5)
+    outer = cv2.distanceTransform(cv2.erode(covered, kernel), cv2.DIST_L2, 5)
+    inner = cv2.distanceTransform((step < OUTLINE_STEP_M).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.minimum(outer, INNER_STEP_REACH * inner)

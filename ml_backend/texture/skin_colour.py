@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ml_backend.texture.colour import chroma, luminance
 MIN_CHROMA_SIGMA = 0.05
 MIN_LUMINANCE_SIGMA = 0.14
 # A face in hard light can look very uneven; a wider model would take hair for skin.
-MAX_CHROMA_SIGMA = 0.12
+MAX_CHROMA_SIGMA = 0.09
 MAX_LUMINANCE_SIGMA = 0.30
 ROUNDS = 4
 # Samples below this weight are not plain skin, and fewer than this many say nothing.
@@ -37,6 +37,10 @@ class SkinColour:
     chroma_inverse: np.ndarray
     luminance_mean: float
     luminance_sigma: float
+
+    def brightened(self, shift: float) -> SkinColour:
+        """The same skin with `shift` added to its logarithms."""
+        return replace(self, mean_log=self.mean_log + shift, luminance_mean=self.luminance_mean + shift)
 
     def chroma_distance(self, log_colour: np.ndarray) -> np.ndarray:
         """(...,) standard deviations between a colour's chroma and the skin's; dark colours are judged mildly."""

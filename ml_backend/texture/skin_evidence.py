@@ -18,7 +18,7 @@ from ml_backend.texture.texel_map import TexelMap
 OUTLINE_IMAGE_PX = 512
 # Chroma distances (standard deviations) where doubt starts and trust ends. The middle of the face is skin unless
 # the colour is impossible; hair, scarves and collars reach its borders.
-STRICT_CHROMA = (2.8, 4.5)
+STRICT_CHROMA = (2.8, 4.2)
 MILD_CHROMA = (6.5, 10.0)
 # Darkness against the skin, in logarithms, where doubt starts and trust ends. Hair and spectacle frames reflect less
 # than a third of what skin does; folds and soft shadows stay above half.
@@ -41,14 +41,18 @@ PALER = (0.12, 0.30)
 # Bare skin shows below this part of dark texels around the chin; a beard above the second.
 BEARD_SHARE = (0.15, 0.45)
 BEARD_DARKNESS = 0.45
+# Fewer seen texels than this decide nothing.
+MIN_TEXELS = 50
 # Metres by which outlines grow: the tracker's lid line runs inside the lashes, the lip line on the lip's edge.
 LASHES_M = 0.005
 BROW_MARGIN_M = 0.0045
 LIP_MARGIN_M = 0.002
-OPENING_MARGIN_M = 0.0012
+OPENING_MARGIN_M = 0.0010
+AROUND_OPENING_M = 0.0030
 # The border of what is trusted is moved inwards by this many of the photo's pixels, within these bounds, and softened.
 MIXED_PX = 2.0
 TRUST_EROSION_M = (0.0012, 0.0028)
+HAIR_SHADOW_M = 0.003
 TRUST_SOFTNESS_M = 0.0020
 
 
@@ -57,7 +61,7 @@ class FaceFeatures:
     """Parts of the face on the texels, from the tracker's outlines in the photo, each (N, N) 0-1.
 
     Attributes:
-        opening: between the lids or between the lips: no skin is seen there.
+        opening: between the lids or between the lips: no skin is seen there; around_opening: the same, grown.
         brows, eyes, lips, nostrils: where darkness belongs to the face; eyes with their lashes.
         beard: below the nose, out to the jaw.
         oval: inside the tracker's outline of the face.
@@ -65,6 +69,7 @@ class FaceFeatures:
     """
 
     opening: np.ndarray
+    around_opening: np.ndarray
     brows: np.ndarray
     eyes: np.ndarray
     lips: np.ndarray
@@ -106,6 +111,7 @@ def face_features(landmarks_px: np.ndarray, projection: PhotoProjection, px_per_
     eyes = (face_contours.EYE_OPENING_LEFT, face_contours.EYE_OPENING_RIGHT)
     return FaceFeatures(
         opening=on_texels(OPENING_MARGIN_M, *eyes, face_contours.MOUTH_OPENING),
+        around_opening=on_texels(AROUND_OPENING_M, *eyes, face_contours.MOUTH_OPENING),
         brows=on_texels(BROW_MARGIN_M, face_contours.BROW_LEFT, face_contours.BROW_RIGHT),
         eyes=on_texels(LASHES_M, *eyes),
         lips=on_texels(LIP_MARGIN_M, face_contours.LIPS),
@@ -186,7 +192,7 @@ def skin_likeness(
     apart = np.maximum.reduce([areas.scalp, areas.ears, areas.neck, areas.forehead])
     middle = features.oval * (1.0 - apart)
     natural = features.dark_by_nature
-    beard = features.beard * _has_beard(darkness, features, middle)
+    beard = features.beard * beardedness(log_albedo, skin, features, seen)
 
     mild = 1.0 - smooth_step(distance, *MILD_CHROMA)
     # deep folds are as dark as hairs and spectacle frames, but as red as skin or redder
@@ -198,7 +204,8 @@ def skin_likeness(
     blots = smooth_step(darkness, *MILD_DARKNESS) * np.maximum(off_colour, smooth_step(darkness, *BLACK))
     bright = mild * (1.0 - lines * (1.0 - features.beard)) * (1.0 - blots)
     inside = np.maximum(bright, mild * np.maximum(natural, beard))
-    inside *= 1.0 - natural * (1.0 - features.brows) * _whiteness(log_albedo, skin)
+    # a shiny lip is as pale: only beside the openings does it mean eye white or teeth
+    inside *= 1.0 - features.around_opening * _whiteness(log_albedo, skin)
     strict = strict_likeness(log_albedo, skin)
     return strict + (inside - strict) * np.maximum(middle, natural)
 
@@ -237,37 +244,56 @@ def _dark_lines(darkness: np.ndarray, texels_per_m: float) -> np.ndarray:
 def _wears_spectacles(dark_lines: np.ndarray, features: FaceFeatures, seen: np.ndarray) -> float:
     """0-1: a dark line crosses the bridge of the nose, where bare skin has none."""
     bridge = (features.bridge > 0.5) & (seen > 0.6)
-    if bridge.sum() < 30:
+    if bridge.sum() < MIN_TEXELS:
         return 0.0
     return float(smooth_step(np.quantile(dark_lines[bridge], BRIDGE_QUANTILE), *FRAME_DARKNESS))
 
 
-def _has_beard(darkness: np.ndarray, features: FaceFeatures, middle: np.ndarray) -> float:
-    """0-1: how surely the skin around the mouth is covered by a beard."""
-    around = (features.beard > 0.5) & (features.lips < 0.1) & (features.opening < 0.1) & (middle > 0.5)
-    if around.sum() < 100:
+def beardedness(log_albedo: np.ndarray, skin: SkinColour, features: FaceFeatures, seen: np.ndarray) -> float:
+    """How surely the skin around the mouth is covered by a beard.
+
+    Args:
+        log_albedo: (N, N, 3), light taken out.
+        skin: the person's skin colour.
+        features: say where a beard would grow.
+        seen: (N, N) 0-1, how well the photo sees each texel.
+
+    Returns:
+        0-1.
+    """
+    around = (features.beard > 0.5) & (features.lips < 0.1) & (features.opening < 0.1) & (seen > 0.5)
+    if around.sum() < MIN_TEXELS:
         return 0.0
-    return float(smooth_step(np.mean(darkness[around] > BEARD_DARKNESS), *BEARD_SHARE))
+    darkness = skin.luminance_mean - luminance(log_albedo[around])
+    return float(smooth_step(np.mean(darkness > BEARD_DARKNESS), *BEARD_SHARE))
 
 
-def settle_confidence(confidence: np.ndarray, areas: Regions, px_per_m: float) -> np.ndarray:
+def settle_confidence(confidence: np.ndarray, features: FaceFeatures, areas: Regions, px_per_m: float) -> np.ndarray:
     """Drop islands of trust apart from the face, move the border inwards and soften it.
 
     Args:
         confidence: (N, N) 0-1.
+        features: openings of eyes and mouth are kept out, without moving their borders: thin lips would vanish.
         areas: an island of trust must reach the face.
         px_per_m: of the photo; its pixels mix what lies on both sides of a border.
 
     Returns:
         (N, N) 0-1.
     """
-    sure = (confidence > 0.35).astype(np.uint8)
+    filled = np.maximum(confidence, features.around_opening)
+    sure = (filled > 0.35).astype(np.uint8)
     _, label = cv2.connectedComponents(sure, connectivity=4)
     kept = np.unique(label[(areas.face > 0.5) & (sure > 0)])
     connected = np.isin(label, kept[kept > 0]).astype(np.float32)
     erosion_m = np.clip(MIXED_PX / px_per_m, *TRUST_EROSION_M)
-    reach = max(1, round(float(erosion_m) * areas.texels_per_m))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    eroded = cv2.erode(confidence * cv2.dilate(connected, np.ones((3, 3), np.uint8)), kernel)
+    eroded = filled * cv2.dilate(connected, np.ones((3, 3), np.uint8))
+    eroded = _eroded(eroded, float(erosion_m) * areas.texels_per_m)
+    # hair throws its shadow on the forehead
+    eroded = np.where(areas.forehead > 0.5, _eroded(eroded, HAIR_SHADOW_M * areas.texels_per_m), eroded)
     soft = cv2.GaussianBlur(eroded, (0, 0), TRUST_SOFTNESS_M * areas.texels_per_m)
     return np.minimum(soft, smooth_step(confidence, 0.0, 0.5)).astype(np.float32)
+
+
+def _eroded(confidence: np.ndarray, reach: float) -> np.ndarray:
+    size = 2 * max(1, round(reach)) + 1
+    return cv2.erode(confidence, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))

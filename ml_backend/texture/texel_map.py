@@ -15,8 +15,8 @@ from ml_backend.rendering.rasterizer import rasterize
 
 # How far (in texels) an island is continued along its border triangles; covers bilinear lookups and upsampling by two.
 CONTINUED_TEXELS = 6.0
-# A continued texel lies outside of its triangle; a thin triangle would carry it too far away without a limit.
-BARYCENTRIC_LIMITS = (-1.5, 2.5)
+# A continued texel lies outside of its triangle, by no more than this in any barycentric: thin triangles reach far.
+MAX_BEYOND = 1.0
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,12 @@ def _barycentric(corners_px: np.ndarray, triangle: np.ndarray, centres: np.ndarr
     to_b, to_c, here = (b - a)[triangle], (c - a)[triangle], centres - a[triangle]
     weight_b = (here[:, 0] * to_c[:, 1] - here[:, 1] * to_c[:, 0]) / double_area
     weight_c = (to_b[:, 0] * here[:, 1] - to_b[:, 1] * here[:, 0]) / double_area
-    weights = np.clip(np.stack([1.0 - weight_b - weight_c, weight_b, weight_c], axis=1), *BARYCENTRIC_LIMITS)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights = np.stack([1.0 - weight_b - weight_c, weight_b, weight_c], axis=1)
+    within = np.clip(weights, 0.0, 1.0)
+    within /= within.sum(axis=1, keepdims=True)
+    beyond = weights - within
+    reach = np.minimum(1.0, MAX_BEYOND / np.maximum(np.abs(beyond).max(axis=1, keepdims=True), 1e-9))
+    return (within + beyond * reach).astype(np.float32)
 
 
 def _mirror_corners(head: HeadModel, corners_px: np.ndarray, triangles: np.ndarray) -> np.ndarray:

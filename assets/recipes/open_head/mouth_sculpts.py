@@ -13,6 +13,8 @@ from assets.recipes.open_head.surface_field import SurfaceField
 
 # Share of the jaw's opening at which closed lips meet: the lower lip gives less than the upper one is drawn down.
 _MEETING_SHARE = 0.62
+_RETREAT_M = 0.0105  # closed lips follow the dropped jaw back; also, the two ways of adding then agree in height
+_JAW_FOR_TONGUE_RADIANS = float(np.radians(11.0))
 
 
 class MouthSculptor:
@@ -89,6 +91,7 @@ class MouthSculptor:
         share = np.clip(self._spread([rows], [np.ones((len(rows), 1))], still_radius_m=0.048), 0, 1)[:, 0]
         opened = jaw_open_goal(self._base, self._mean, joint, weight)
         closed = jaw_rotated(self._mean, joint, (1 - share) * weight + share * _MEETING_SHARE, JAW_OPEN_RADIANS)
+        closed[:, 2] -= _RETREAT_M * share
         turn = jaw_blend(weight)
         offsets = np.linalg.solve((np.eye(3) + turn) / 2, (closed - opened)[..., None])[..., 0]
         skin = np.zeros(len(self._mean))
@@ -96,7 +99,7 @@ class MouthSculptor:
         return offsets * skin[:, None]
 
     def tongue_out(self) -> np.ndarray:
-        """Put the tongue out over the lower lip; meant for a slightly open mouth."""
+        """Put the tongue out over the lower lip, the jaw opened as far as the tongue needs."""
         offsets = np.zeros_like(self._mean)
         rows = self._base.part_vertices("tongue")
         z = self._mean[rows, 2]
@@ -104,7 +107,8 @@ class MouthSculptor:
         offsets[rows, 2] = 0.034 * along**1.3
         offsets[rows, 0] = -0.22 * along * self._mean[rows, 0]  # it narrows as it stretches
         offsets[rows, 1] = 0.004 * np.sin(along * np.pi) - 0.007 * np.clip((along - 0.75) / 0.25, 0, 1) ** 2
-        return offsets
+        joint, weight = self._rig.joints[JAW], self._rig.skinning_weights[:, JAW]
+        return jaw_rotated(self._mean + offsets, joint, weight, _JAW_FOR_TONGUE_RADIANS) - self._mean
 
     def _across(self, rows: np.ndarray) -> np.ndarray:
         """Give 0 on the midline to 1 at the corner of the mouth."""

@@ -193,8 +193,8 @@ def _jaw_constraints(base: BaseMesh, mean: np.ndarray) -> tuple[np.ndarray, np.n
 def jaw_open_goal(base: BaseMesh, mean: np.ndarray, joint: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Say how the mean head should look with the jaw fully open.
 
-    Every vertex keeps its distance from the jaw's axis (plain blending shortens the cheeks), the corners of the mouth are
-    drawn in a little, the back of the tongue sinks.
+    Every vertex keeps its distance from the jaw's axis (plain blending shortens the cheeks), the corners of the mouth
+    are drawn in a little, the back of the tongue sinks.
 
     Returns:
         (V, 3) metres.
@@ -214,7 +214,7 @@ def jaw_open_goal(base: BaseMesh, mean: np.ndarray, joint: np.ndarray, weight: n
 
 
 def _jaw_corrective(base: BaseMesh, mean: np.ndarray, joint: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Put the corrective on the jaw's two sine entries, so that it grows with sin(opening) and ignores sideways turns."""
+    """Put the corrective on the jaw's two sine entries: it grows with sin(opening) and ignores sideways turns."""
     offsets = undo_jaw_skinning(jaw_open_goal(base, mean, joint, weight), mean, joint, weight)
     basis = np.zeros((len(mean), 3, 36))
     jaw_block = 9 * (JAW - 1)

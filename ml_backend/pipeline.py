@@ -1,0 +1,179 @@
+"""From a photo to an avatar package: the stages in their order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from addon.exchange.avatar_package import check_target
+from addon.exchange.errors import LikenessError, PhotoError
+
+if TYPE_CHECKING:
+    from addon.exchange.avatar_description import AvatarDescription
+    from ml_backend.photo.read_photo import Photo
+    from ml_backend.tracking.face_tracker import TrackedFace
+
+# the smallest and largest texture that makes sense: a face of 64 texels, and what graphics cards take
+MIN_TEXTURE_PX, MAX_TEXTURE_PX = 256, 4096
+# a portrait lens; where a perspective camera is asked for and the photo does not say
+DEFAULT_FOCAL_35MM_MM = 50.0
+
+
+class Stage(Enum):
+    """The stages; each value is its text for people and, by its place, its part of the progress."""
+
+    READ_PHOTO = "reading the photo"
+    LOAD_MODELS = "loading the models"
+    FIND_FACE = "finding the face"
+    FIT_HEAD = "fitting the head"
+    BAKE_TEXTURE = "painting the texture"
+    BAKE_DISPLACEMENT = "reading wrinkles and pores"
+    WRITE_PACKAGE = "writing the avatar"
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """What can be chosen.
+
+    Attributes:
+        head: the user's head model file; None = the open head.
+        face: which face, 1 = the largest.
+        texture_px: side of the albedo texture; displacement_px: of the displacement map.
+        perspective: use a perspective camera; focal_35mm_mm: its focal length on 35 mm film (None: EXIF, else 50 mm).
+        name: of the avatar; None = the photo's name.
+    """
+
+    head: Path | None = None
+    face: int = 1
+    texture_px: int = 2048
+    displacement_px: int = 1024
+    perspective: bool = False
+    focal_35mm_mm: float | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.face < 1:
+            raise LikenessError("face_number", "Faces are counted from 1.", "Use --face 1 for the largest.")
+        for size in (self.texture_px, self.displacement_px):
+            if not MIN_TEXTURE_PX <= size <= MAX_TEXTURE_PX:
+                raise LikenessError(
+                    "texture_size", f"A texture of {size} pixels cannot be made.", "Choose 256 to 4096 pixels."
+                )
+        if self.focal_35mm_mm is not None and not 5 <= self.focal_35mm_mm <= 1500:
+            raise LikenessError(
+                "focal_length", f"A focal length of {self.focal_35mm_mm:g} mm is not a lens.", "Choose 5 to 1500 mm."
+            )
+
+
+@dataclass(frozen=True)
+class AvatarResult:
+    """What was made: the package's folder, its description, and seconds by stage (writing included)."""
+
+    package: Path
+    description: AvatarDescription
+    timings_s: dict[str, float]
+
+
+@dataclass
+class _StageClock:
+    """Tells progress and takes times."""
+
+    progress: Callable[[Stage, float], None]
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[None]:
+        self.progress(stage, list(Stage).index(stage) / len(Stage))
+        start = time.perf_counter()
+        yield
+        self.timings_s[stage.value] = time.perf_counter() - start
+
+
+def _no_progress(_stage: Stage, _fraction: float) -> None:
+    pass
+
+
+def make_avatar(
+    photo_path: Path,
+    package: Path,
+    options: PipelineOptions = PipelineOptions(),
+    progress: Callable[[Stage, float], None] = _no_progress,
+) -> AvatarResult:
+    """Make an avatar package of a photo.
+
+    Args:
+        package: the folder to write; an avatar there is replaced when the new one is whole.
+        progress: called at the start of each stage with the fraction done; may raise `Cancelled`.
+
+    Raises:
+        LikenessError: the photo, the head or the place to write cannot be used; nothing is left behind.
+    """
+    clock = _StageClock(progress)
+    check_target(package)
+    with clock.stage(Stage.READ_PHOTO):
+        from ml_backend.photo.read_photo import read_photo
+
+        photo = read_photo(photo_path)
+    with clock.stage(Stage.LOAD_MODELS):
+        # torch is imported here, so that a bad photo is refused at once
+        import torch
+
+        from ml_backend.head.albedo_model import load_albedo_model
+        from ml_backend.head.head_file import load_head
+        from ml_backend.tracking.face_tracker import FaceTracker
+
+        tracker, head, albedo = FaceTracker(), load_head(options.head), load_albedo_model()
+    with clock.stage(Stage.FIND_FACE):
+        faces = tracker.find_faces(photo.pixels)
+        face = choose_face(faces, options.face, photo.original_name)
+    with clock.stage(Stage.FIT_HEAD), torch.no_grad():
+        from ml_backend.coarse.fit_photo import FitOptions, fit_photo
+
+        fit = fit_photo(photo.pixels, face, head, albedo, FitOptions(focal_px=_focal_px(photo, options)))
+    with clock.stage(Stage.BAKE_TEXTURE), torch.no_grad():
+        from ml_backend.texture.bake_texture import bake_texture
+
+        texture = bake_texture(photo.pixels, face, head, fit, albedo, options.texture_px)
+    with clock.stage(Stage.BAKE_DISPLACEMENT), torch.no_grad():
+        from ml_backend.displacement.bake_displacement import bake_displacement
+
+        displacement = bake_displacement(photo.pixels, face, head, fit, texture, options.displacement_px)
+    with clock.stage(Stage.WRITE_PACKAGE):
+        from ml_backend.avatar_writer import write_avatar
+
+        name = options.name or photo_path.stem
+        description = write_avatar(
+            package, name, photo, len(faces), options.face, face, head, fit, texture, displacement, clock.timings_s
+        )
+    progress(Stage.WRITE_PACKAGE, 1.0)
+    return AvatarResult(package, description, clock.timings_s)
+
+
+def choose_face(faces: list[TrackedFace], number: int, photo_name: str) -> TrackedFace:
+    """The face with a number, 1 = the largest.
+
+    Raises:
+        PhotoError: there are fewer faces.
+    """
+    if not faces:
+        raise PhotoError(
+            "no_face",
+            f"No face was found in {photo_name}.",
+            "Choose a photo in which the face is seen from the front, unobstructed, and at least 60 pixels wide.",
+        )
+    if number > len(faces):
+        count = "one face" if len(faces) == 1 else f"{len(faces)} faces"
+        raise PhotoError("face_number", f"{photo_name} shows only {count}.", f"Choose --face 1 to {len(faces)}.")
+    return faces[number - 1]
+
+
+def _focal_px(photo: Photo, options: PipelineOptions) -> float | None:
+    """Focal length in pixels of the photo, or None for the scaled orthographic camera."""
+    if not options.perspective and options.focal_35mm_mm is None:
+        return None
+    return photo.focal_px(options.focal_35mm_mm or photo.focal_length_35mm_mm or DEFAULT_FOCAL_35MM_MM)
