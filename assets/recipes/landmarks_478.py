@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from addon.exchange.safetensors_file import write_safetensors
-from ml_backend.head.albedo_model import load_albedo_model
-from ml_backend.tracking.face_tracker import FaceTracker
-from ml_backend.tracking.landmark_topology import IRISES
 from scipy.spatial import cKDTree
 
+from addon.exchange.safetensors_file import write_safetensors
+from ml_backend.head.albedo_model import AlbedoModel, load_albedo_model
 from ml_backend.head.closest_point import closest_barycentric, closest_points
 from ml_backend.head.head_file import head_from_arrays, read_head_file
 from ml_backend.head.head_model import HeadModel, vertex_normals
 from ml_backend.rendering.camera import SCALED_ORTHOGRAPHIC, Camera
 from ml_backend.rendering.render_head import render_head
 from ml_backend.rendering.spherical_harmonics import ambient_light
+from ml_backend.tracking.face_tracker import FaceTracker
+from ml_backend.tracking.landmark_topology import IRISES
 
 NUM_RENDERS = 120
 IMAGE_PX = 480
@@ -35,11 +35,15 @@ HALF_WEIGHT_SCATTER_M = 0.002
 MAX_DISTANCE_PX = 12.0
 
 
-def embed_landmarks(head_file: Path) -> None:
-    """Write the 478-point embedding and its weights into a head file."""
+def embed_landmarks(head_file: Path, albedo_file: Path | None = None, tracker_file: Path | None = None) -> None:
+    """Write the 478-point embedding and its weights into a head file.
+
+    Args:
+        albedo_file, tracker_file: the shipped ones by default.
+    """
     arrays, metadata = read_head_file(head_file)
     head = head_from_arrays(arrays, metadata)
-    hits = collect_hits(head)
+    hits = collect_hits(head, load_albedo_model(albedo_file), FaceTracker(tracker_file))
     triangle, barycentric, scatter = consensus(head, hits)
     arrays["landmarks_478_triangle"] = triangle.astype(np.int32)
     arrays["landmarks_478_barycentric"] = barycentric.astype(np.float32)
@@ -47,14 +51,13 @@ def embed_landmarks(head_file: Path) -> None:
     write_safetensors(head_file, arrays, metadata)
 
 
-def collect_hits(head: HeadModel) -> np.ndarray:
+def collect_hits(head: HeadModel, albedo: AlbedoModel, tracker: FaceTracker) -> np.ndarray:
     """Where each point lands on the template, for each render.
 
     Returns:
         (R,478,3) metres on the template; NaN where it did not land.
     """
     generator = torch.Generator().manual_seed(SEED)
-    tracker, albedo = FaceTracker(), load_albedo_model()
     rows = []
     for _ in range(NUM_RENDERS):
         shape = SHAPE_SIGMA * torch.randn(head.num_shape, generator=generator)

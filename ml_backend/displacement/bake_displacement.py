@@ -12,8 +12,9 @@ import numpy as np
 
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.head.head_model import HeadModel
-from ml_backend.texture.bake_texture import BakedTexture, PhotographedHead, photo_on_texels, photographed_head
+from ml_backend.texture.bake_texture import BakedTexture
 from ml_backend.texture.photo_projection import smooth_step
+from ml_backend.texture.photographed_head import PhotographedHead, photo_on_texels, photographed_head
 from ml_backend.texture.skin_evidence import region_mask
 from ml_backend.tracking.face_tracker import TrackedFace
 

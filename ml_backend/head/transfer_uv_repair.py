@@ -198,8 +198,8 @@ class _Flattening:
 
         current = uv[index].ravel()
         for barrier in _BARRIERS:
-            options = {"maxiter": _MAX_ITERATIONS, "maxcor": 10}
-            current = minimize(energy, current, (barrier,), "L-BFGS-B", jac=True, options=options).x
+            options = {"maxiter": _MAX_ITERATIONS}
+            current = minimize(energy, current, (barrier,), "CG", jac=True, options=options).x
         position[index] = current.reshape(-1, 2)
         return position
 

@@ -17,7 +17,6 @@ from ml_backend.texture.background import background_likeness
 from ml_backend.texture.colour import (
     LOG_FLOOR,
     log_from_linear,
-    log_from_srgb_bytes,
     luminance,
     srgb_bytes_from_log,
     with_calm_colour,
@@ -28,28 +27,22 @@ from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
 from ml_backend.texture.face_contours import IRIS_CENTRE_LEFT, IRIS_CENTRE_RIGHT
 from ml_backend.texture.hair import ScalpView, find_hair
 from ml_backend.texture.hair_painting import paint_hair
-from ml_backend.texture.mesh_smoothing import SurfaceSmoother
-from ml_backend.texture.photo_projection import PhotoProjection, PosedHead, pose_head, project_photo, smooth_step
+from ml_backend.texture.photo_projection import smooth_step
+from ml_backend.texture.photographed_head import PhotographedHead, photo_on_texels, photographed_head
 from ml_backend.texture.skin_colour import SkinColour, fit_skin_colour
 from ml_backend.texture.skin_evidence import (
-    FaceFeatures,
-    Regions,
     beardedness,
-    face_features,
     region_mask,
-    regions,
     settle_confidence,
     skin_likeness,
     strict_likeness,
 )
 from ml_backend.texture.skin_tone import tone_shift
-from ml_backend.texture.texel_map import TexelMap, texel_map
+from ml_backend.texture.texel_map import pad_islands
 from ml_backend.tracking.face_tracker import TrackedFace
 
 # Decisions are made on a grid of half the texture's size; only the photo's finest detail is carried at full size.
 DETAIL_FACTOR = 2
-# A photo in which the head is larger than this against the texture is reduced first, or its detail would alias.
-MAX_PHOTO_PX_PER_TEXEL = 1.2
 # Distances from the head's outline, metres, between which the photo's hair comes to be believed.
 HAIR_CLEARANCE_M = (0.004, 0.012)
 # A colour that is common behind the head still may be hair: black hair before a dark wall.
@@ -58,6 +51,8 @@ BACKGROUND_DOUBT = 0.85
 TYPICAL_FACING = (0.35, 0.75)
 # Fewer texels of plain skin than this say nothing about its tone.
 MIN_TONE_TEXELS = 200
+# Brightness, logarithm, between which a photo goes from showing nothing to showing skin: 0.7% and 2% of white.
+BLACK_PHOTO = (-5.0, -4.0)
 # The colour of dark photos is smoothed over this distance.
 CALM_COLOUR_M = 0.004
 # Linear RGB of parts that photos hardly show.
@@ -80,26 +75,6 @@ class BakedTexture:
     skin_visibility: np.ndarray
     part_colours: dict[str, tuple[float, float, float]]
     light_scale: float
-
-
-@dataclass(frozen=True)
-class PhotographedHead:
-    """A fitted head, its texels, and where they lie in the photo.
-
-    Attributes:
-        head: the model; neutral: (V, 3) metres, the person's neutral; posed: as in the photo.
-        texels: the UV grid; smoother: of the neutral surface.
-        projection, features, areas: what lies where on the texels.
-    """
-
-    head: HeadModel
-    neutral: np.ndarray
-    posed: PosedHead
-    texels: TexelMap
-    smoother: SurfaceSmoother
-    projection: PhotoProjection
-    features: FaceFeatures
-    areas: Regions
 
 
 @dataclass(frozen=True)
@@ -155,7 +130,7 @@ def bake_texture(
     log_model = _log_model(albedo_model, fit, scene.texels.size_px)
     skin = see_skin(log_photo, scene, fit.light, log_model)
     shift = _tone_shift(pixels, log_photo, skin, scene, albedo_model)
-    skin, log_model = skin.brightened(shift), log_model + np.float32(shift)
+    skin, log_parts, log_model = skin.brightened(shift), log_model, log_model + np.float32(shift)
     cleaned = _without_light(skin, scene, log_model)
     typical = smooth_step(scene.projection.facing, *TYPICAL_FACING) * (1.0 - scene.features.brows)
     typical = typical * (1.0 - scene.features.eyes)
@@ -165,7 +140,7 @@ def bake_texture(
     )  # fmt: skip
     hair_log, hair_cover, hair_colour = _hair(pixels, skin, scene)
     small = completed.log_albedo + (hair_log - completed.log_albedo) * hair_cover[..., None]
-    small = _other_parts(small, log_model, scene)
+    small = _other_parts(small, log_parts, scene)
 
     fine = _fine_detail(log_photo, skin, completed, hair_cover, scene)
     log_albedo = cv2.resize(small, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
@@ -175,57 +150,6 @@ def bake_texture(
     visible = skin.confidence * (1.0 - hair_cover)
     colours = _part_colours(small, skin, scene, hair_colour, irises)
     return BakedTexture(albedo_srgb, cv2.resize(visible, (size_px, size_px)), colours, float(np.exp(-shift)))
-
-
-def photographed_head(
-    head: HeadModel, fit: CoarseFit, landmarks_px: np.ndarray, size_px: int, photo_size: tuple[int, int]
-) -> PhotographedHead:
-    """Pose the head, rasterise its UVs and find its texels in the photo.
-
-    Args:
-        head, fit: the model and its fit.
-        landmarks_px: (478, 2) pixels of the photo.
-        size_px: of the texel grid.
-        photo_size: (height, width).
-
-    Returns:
-        The head in the photo.
-    """
-    triangles = head.triangles.cpu().numpy()
-    texels = texel_map(head, size_px)
-    posed = pose_head(head, fit, landmarks_px)
-    neutral = _neutral_vertices(head, fit)
-    projection = project_photo(posed, triangles, texels, photo_size[1], photo_size[0])
-    features = face_features(landmarks_px, projection, posed.px_per_m)
-    smoother = SurfaceSmoother(neutral, triangles)
-    return PhotographedHead(
-        head, neutral, posed, texels, smoother, projection, features, regions(head, texels, neutral)
-    )
-
-
-def photo_on_texels(pixels: np.ndarray, scene: PhotographedHead, size_px: int) -> np.ndarray:
-    """The photo resampled onto the texture.
-
-    Args:
-        pixels: (H, W, 3) uint8 sRGB.
-        scene: where the texels lie in it.
-        size_px: M, rows and columns of the result.
-
-    Returns:
-        (M, M, 3) float32 logarithmic linear RGB.
-    """
-    texels_per_m = scene.areas.texels_per_m * size_px / scene.texels.size_px
-    reduction = min(1.0, MAX_PHOTO_PX_PER_TEXEL * texels_per_m / scene.posed.px_per_m)
-    where = scene.projection.photo_px
-    if reduction < 0.9:
-        pixels = cv2.resize(pixels, None, fx=reduction, fy=reduction, interpolation=cv2.INTER_AREA)
-        where = where * reduction
-    where = cv2.resize(where, (size_px, size_px), interpolation=cv2.INTER_LINEAR) - 0.5
-    low = np.clip(np.floor(scene.posed.photo_px.min(axis=0) * reduction - 4).astype(int), 0, None)
-    high = np.ceil(scene.posed.photo_px.max(axis=0) * reduction + 4).astype(int)
-    window = pixels[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)]
-    log_window = log_from_srgb_bytes(window)
-    return cv2.remap(log_window, where - low.astype(np.float32), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
 def see_skin(log_photo: np.ndarray, scene: PhotographedHead, light: torch.Tensor, log_model: np.ndarray) -> SeenSkin:
@@ -248,6 +172,7 @@ def see_skin(log_photo: np.ndarray, scene: PhotographedHead, light: torch.Tensor
     small = with_calm_colour(small, CALM_COLOUR_M * areas.texels_per_m)
     log_albedo = small - scene.texels.interpolate(shading)
     seen = scene.projection.confidence * areas.skin * (1.0 - features.opening)
+    seen = seen * smooth_step(luminance(small), *BLACK_PHOTO)
     plain = seen * areas.face * (1.0 - features.dark_by_nature)
     colour = fit_skin_colour(log_albedo[::3, ::3], (plain * features.oval)[::3, ::3], log_model[::3, ::3])
     # necks are shaded, and hidden by collars: their colour follows from the face
@@ -255,12 +180,6 @@ def see_skin(log_photo: np.ndarray, scene: PhotographedHead, light: torch.Tensor
     settled = settle_confidence(confidence, features, areas, scene.posed.px_per_m)
     beard = beardedness(log_albedo, colour, features, seen)
     return SeenSkin(log_albedo, strict_likeness(log_albedo, colour), settled, colour, beard)
-
-
-def _neutral_vertices(head: HeadModel, fit: CoarseFit) -> np.ndarray:
-    with torch.no_grad():
-        rest = head.vertices(fit.shape[None], torch.zeros_like(fit.expression)[None], torch.zeros_like(fit.pose)[None])
-    return rest[0].cpu().numpy()
 
 
 def _log_model(albedo_model: AlbedoModel, fit: CoarseFit, size_px: int) -> np.ndarray:
@@ -385,26 +304,6 @@ def _paint_eyes(
         paint_eyeball(log_albedo, scene.texels, scene.neutral, eye, mixed)
         colours[f"iris_{side}"] = mixed
     return colours
-
-
-def pad_islands(image: np.ndarray, texels: TexelMap) -> np.ndarray:
-    """Fill the gaps between the islands with the nearest colour, so that no filter or mip level lets them in.
-
-    Args:
-        image: (M, M, C); M a multiple of the texel map's size.
-        texels: says where islands are.
-
-    Returns:
-        (M, M, C).
-    """
-    size_px = image.shape[0]
-    gap = cv2.resize((texels.part < 0).astype(np.uint8), (size_px, size_px), interpolation=cv2.INTER_NEAREST)
-    _, label = cv2.distanceTransformWithLabels(gap, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
-    source = np.zeros(label.max() + 1, dtype=np.int64)
-    source[label[gap == 0]] = np.flatnonzero(gap == 0)
-    result = image.copy()
-    result[gap > 0] = image.reshape(size_px**2, -1)[source[label[gap > 0]]]
-    return result
 
 
 def _part_colours(

@@ -106,6 +106,26 @@ def texel_map(head: HeadModel, size_px: int) -> TexelMap:
     return _maps[key]
 
 
+def pad_islands(image: np.ndarray, texels: TexelMap) -> np.ndarray:
+    """Fill the gaps between the islands with the nearest colour, so that no filter or mip level lets them in.
+
+    Args:
+        image: (M, M, C); M a multiple of the texel map's size.
+        texels: says where islands are.
+
+    Returns:
+        (M, M, C).
+    """
+    size_px = image.shape[0]
+    gap = cv2.resize((texels.part < 0).astype(np.uint8), (size_px, size_px), interpolation=cv2.INTER_NEAREST)
+    _, label = cv2.distanceTransformWithLabels(gap, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    source = np.zeros(label.max() + 1, dtype=np.int64)
+    source[label[gap == 0]] = np.flatnonzero(gap == 0)
+    result = image.copy()
+    result[gap > 0] = image.reshape(size_px**2, -1)[source[label[gap > 0]]]
+    return result
+
+
 def _build(head: HeadModel, size_px: int) -> TexelMap:
     uv = head.uv.cpu().numpy().astype(np.float64)
     uv_triangles = head.uv_triangles.cpu().numpy().astype(np.int64)

@@ -37,12 +37,12 @@ OVERSAMPLING = 4  # texels are painted this much finer and averaged
 NUM_PATTERNS = 5
 SCALP_LEAST = 0.5  # more of the scalp mask than this may show painted hair
 # and so may the skin this near, in texture widths across and up: some hairlines are low, sideburns long
-SCALP_GROWTH = (0.10, 0.07)
-WHOLLY_EAR = 0.95
+SCALP_GROWTH = (0.135, 0.085)
+WHOLLY_EAR = 0.999
 SHADING_BLUR = 0.03  # painted light is smoother than this, in texture widths
 SHADING_REMOVED = 0.7  # share of it that is taken out; the rest may be real (sun, blood, beard)
 PATTERN_LIMITS = (0.4, 1.8)  # of albedo over tone; what exceeds them is a flaw of a skin
-DARK_FLOOR = 0.03  # added to both: 8-bit steps in the blue of the dark skins would become loud colours
+DARK_FLOOR = 0.06  # added to both: 8-bit steps in the blue of the dark skins would become loud colours
 LID_LINING = np.array([1.05, 0.72, 0.70])  # the wet inner side of the lids, against the skin around
 MOUTH_BLEND = 0.008  # texture widths over which the lips go over into the inner mouth
 
@@ -170,7 +170,9 @@ def _principal_patterns(patterns: list[np.ndarray], canvas: _Canvas) -> tuple[np
     chosen = np.argsort(values)[::-1][:NUM_PATTERNS]
     # a unit vector v over the samples gives the component sum_i v_i (x_i - mean) / sqrt(n), one standard deviation long
     components = np.einsum("nk,nhwc->khwc", vectors[:, chosen], both - mean) / np.sqrt(len(both))
-    components *= np.sign(components[..., 0].sum((1, 2)) + 1e-12)[:, None, None, None]
+    lips = cv2.resize(canvas.lips.astype(np.float32), (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA)
+    redder_lips = np.einsum("khw,hw->k", components[..., 0] - components[..., 2], lips)
+    components *= np.where(redder_lips < 0, -1, 1)[:, None, None, None]  # the same signs on every machine
     size = canvas.skin.shape
     enlarge = [cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) for image in (mean, *components)]
     mean, components = enlarge[0], np.stack(enlarge[1:])
