@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -69,6 +70,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     arguments = build_parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING)
+    # a stopped process cleans up as after Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         result = make_avatar(arguments.photo, arguments.out, options_from(arguments), _show_progress)
     except LikenessError as error:

@@ -31,7 +31,6 @@ from ml_backend.photo.read_photo import Photo
 from ml_backend.texture.bake_texture import BakedTexture
 from ml_backend.tracking.face_tracker import TrackedFace
 
-THUMBNAIL_PX = 256
 # how far beyond the landmarks the thumbnail reaches, as a fraction of their extent
 THUMBNAIL_MARGIN = 0.35
 DISPLACEMENT_MIDLEVEL = 0.5
@@ -169,15 +168,15 @@ def _thumbnail(pixels: np.ndarray, face: TrackedFace) -> np.ndarray:
     """(256,256,3) square cut around the landmarks, borders replicated."""
     low, high = face.landmarks_px[:, :2].min(0), face.landmarks_px[:, :2].max(0)
     half = (high - low).max() * (0.5 + THUMBNAIL_MARGIN)
-    scale = THUMBNAIL_PX / (2 * half)
-    shift = THUMBNAIL_PX / 2 - (low + high) / 2 * scale
+    scale = package.THUMBNAIL_PX / (2 * half)
+    shift = package.THUMBNAIL_PX / 2 - (low + high) / 2 * scale
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
     # reduce first, so that a large photo is not sampled between its pixels
     reduction = max(1, int(1 / scale))
     if reduction > 1:
         pixels = cv2.resize(pixels, None, fx=1 / reduction, fy=1 / reduction, interpolation=cv2.INTER_AREA)
         matrix[:, :2] *= reduction
-    size = (THUMBNAIL_PX, THUMBNAIL_PX)
+    size = (package.THUMBNAIL_PX, package.THUMBNAIL_PX)
     return cv2.warpAffine(pixels, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 

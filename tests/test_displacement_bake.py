@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_texture_bake import TEXTURE_PX, Scene, make_scene
 
 from ml_backend.displacement.bake_displacement import MAX_OFFSET_MM, bake_displacement
 from ml_backend.head.head_file import load_head
 from ml_backend.rendering.colour import linear_from_srgb_u8, srgb_u8_from_linear
 from ml_backend.texture.bake_texture import BakedTexture
 from ml_backend.texture.texel_map import texel_map
+from tests.test_texture_bake import TEXTURE_PX, Scene, make_scene
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from bpy_extras.object_utils import world_to_camera_view  # noqa: E402
 from mathutils import Vector  # noqa: E402
 
 from addon.scene.build_avatar import build_avatar  # noqa: E402
-from addon.scene.photo_light import sun_and_world  # noqa: E402
+from addon.scene.photo_light import fit_photo_light, shading  # noqa: E402
 from addon.scene.scene_settings import empty_scene  # noqa: E402
 from addon.scene.visible_edges import evaluated_positions, visible_edges  # noqa: E402
 from tests.scene_small_avatar import (  # noqa: E402
@@ -83,18 +83,44 @@ def test_photo_is_the_cameras_background(tmp_path):
     assert bpy.context.scene.camera == avatar.camera
 
 
-def test_light_of_one_sun_and_an_even_sky_is_found_again():
-    """Spherical harmonics of a clamped cosine are known in closed form: constant sqrt(pi)/2, linear sqrt(pi/3)."""
-    towards, irradiance, ambient = np.array([0.6, 0.48, 0.64]), np.array([2.0, 1.8, 1.5]), np.array([0.3, 0.4, 0.5])
-    light = np.zeros((9, 3))
-    light[0] = 2 * np.sqrt(np.pi) * ambient + np.sqrt(np.pi) / 2 * irradiance / np.pi
-    # the basis has its linear terms in the order y, z, x
-    light[1:4] = np.outer(towards[[1, 2, 0]], np.sqrt(np.pi / 3) * irradiance / np.pi)
+def _light_of(*lamps: tuple[tuple[float, float, float], float], ambient: float) -> np.ndarray:
+    """(9,3) spherical harmonics, to degree 2, of lamps (direction, radiance facing it) and an even light.
+
+    The clamped cosine's factors are 1/4, 1/2 and 5/16 on Legendre's polynomials of degree 0, 1 and 2.
+    """
+    normals = np.random.default_rng(5).normal(size=(400, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    values = np.full(400, ambient)
+    for towards, radiance in lamps:
+        cosine = normals @ (np.array(towards) / np.linalg.norm(towards))
+        values += radiance * (1 / 4 + cosine / 2 + 5 / 16 * (3 * cosine**2 - 1) / 2)
+    basis = shading(np.eye(9), normals)
+    return np.repeat(np.linalg.lstsq(basis, values, rcond=None)[0][:, None], 3, 1) * [1.0, 0.9, 0.8]
+
+
+@pytest.mark.parametrize(
+    "light",
+    [
+        _light_of(((0.5, 0.4, 0.8), 0.7), ambient=0.2),
+        _light_of(((-0.9, 0.3, 0.3), 0.8), ((0.9, 0.4, 0.2), 0.5), ambient=0.1),
+        # from behind: the face is darker than its rims
+        _light_of(((0.8, 0.3, -0.5), 0.9), ((-0.8, 0.3, -0.5), 0.9), ambient=0.4),
+        _light_of(ambient=0.6),
+    ],
+)
+def test_suns_and_world_light_the_visible_side_as_the_photo(light):
     turned = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
-    found = sun_and_world(light, turned)
-    np.testing.assert_allclose(turned @ found.towards_sun, towards, atol=1e-5)
-    np.testing.assert_allclose(found.sun_irradiance, irradiance, rtol=1e-4)
-    np.testing.assert_allclose(found.world_radiance, ambient, rtol=1e-3)
+    found = fit_photo_light(light, turned)
+    directions = np.random.default_rng(6).normal(size=(500, 3))
+    normals = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    normals = normals[normals[:, 2] > 0.3]
+    expected = shading(light, normals)
+    lit = np.repeat(found.world_radiance[None], len(normals), 0)
+    for sun in found.suns:
+        lit += np.clip(normals @ (turned @ sun.towards), 0, None)[:, None] * sun.irradiance / np.pi
+    # degree 2 cannot follow the edge of a lamp's light, which is why even the right answer leaves some error
+    assert np.sqrt(np.mean((lit - expected) ** 2)) < 0.1 * expected.mean()
+    assert (found.world_radiance > 0).all()
 
 
 def test_visible_edges_are_those_of_the_near_side(tmp_path):

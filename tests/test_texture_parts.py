@@ -126,7 +126,8 @@ def test_strands_have_no_seam_behind_the_head(head):
     vertices = head.skinned.template.numpy()
     scalp = head.masks["scalp"].numpy()
     behind = vertices[(scalp > 0.5) & (vertices[:, 2] < 0) & (np.abs(vertices[:, 0]) < 0.01)]
-    left, right = behind + [1e-5, 0, 0], behind - [1e-5, 0, 0]
+    aside = np.array([1e-5, 0.0, 0.0])
+    left, right = behind + aside, behind - aside
     noise = [strand_noise(places[None].astype(np.float32), vertices, scalp) for places in (left, right)]
     assert np.abs(noise[0] - noise[1]).max() < 0.1
 

@@ -177,7 +177,7 @@ def test_named_curves_run_along_edges_of_the_mesh():
 def test_landmark_groups():
     assert topology.CONTOUR_EAR_TO_EAR[0] == 127
     assert topology.CONTOUR_EAR_TO_EAR[-1] == 356
-    assert topology.CHIN == topology.CONTOUR_EAR_TO_EAR[len(topology.CONTOUR_EAR_TO_EAR) // 2]
+    assert topology.CONTOUR_EAR_TO_EAR[len(topology.CONTOUR_EAR_TO_EAR) // 2] == topology.CHIN
     assert len(set(topology.IBUG_68_FROM_478)) == 68
     assert set(topology.IBUG_68_FROM_478[:17]) <= set(topology.CONTOUR_EAR_TO_EAR)
     assert len(set(topology.LIPS)) == 80

@@ -18,10 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
-from .arkit import NUM_ARKIT
 from .avatar_description import FORMAT, SCHEMA_VERSION, AvatarDescription, FileRecord
-from .conventions import NUM_JOINTS
 from .errors import PackageError
+from .package_checks import (
+    PNG_GREY_16,
+    PNG_RGB_8,
+    PackageMismatch,
+    check_description,
+    check_head,
+    check_parameters,
+    check_png,
+)
 from .safetensors_file import read_safetensors, write_safetensors
 from .typed_json import JsonMismatch, decode, encode
 
@@ -34,6 +41,7 @@ DISPLACEMENT_FILE = "displacement.png"
 THUMBNAIL_FILE = "thumbnail.png"
 FILES = (HEAD_FILE, PARAMETERS_FILE, PHOTO_FILE, ALBEDO_FILE, DISPLACEMENT_FILE, THUMBNAIL_FILE)
 MASK_PREFIX = "mask_"
+THUMBNAIL_PX = 256
 # no description comes near this; a larger file is something else
 MAX_DESCRIPTION_BYTES = 16 * 2**20
 
@@ -90,6 +98,13 @@ class AvatarPackage:
     parameters: AvatarParameters
 
 
+@dataclass(frozen=True)
+class _FileList:
+    """The part of avatar.json that the writer adds."""
+
+    files: dict[str, FileRecord]
+
+
 def write_package(
     target: Path,
     description: AvatarDescription,
@@ -106,6 +121,7 @@ def write_package(
     Raises:
         PackageError: the place cannot be written, the disk is full, or something else lies there.
     """
+    target = target.resolve()
     check_target(target)
     with _beside(target) as folder:
         arrays = {field.name: getattr(head, field.name) for field in fields(head) if field.name != "masks"}
@@ -137,9 +153,10 @@ def check_target(target: Path) -> None:
         )
     if target.exists() and not target.is_dir():
         raise PackageError("target_taken", f"{target} is a file.", "Choose a new folder for the avatar.")
+    # missing folders are made when there is something to put into them
+    parent = next(folder for folder in target.absolute().parents if folder.exists())
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target.parent) as probe:
+        with tempfile.TemporaryFile(dir=parent) as probe:
             probe.write(b"\0")
     except OSError as error:
         raise _unwritable(target, error) from error
@@ -150,6 +167,7 @@ def _beside(target: Path) -> Iterator[Path]:
     """A temporary folder beside the target, which takes its place when the block ends well, else vanishes."""
     folder = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
         folder.chmod(0o755)
         yield folder
@@ -203,16 +221,17 @@ def read_package(folder: Path) -> AvatarPackage:
     document = _read_document(folder)
     try:
         description = decode(AvatarDescription, document)
-        records = {name: decode(FileRecord, record, name) for name, record in document.get("files", {}).items()}
-    except (JsonMismatch, AttributeError) as error:
-        raise _damaged(folder, f"{DESCRIPTION_FILE}: {error}") from error
-    _check_files(folder, records)
-    head = _read_head(folder, description)
-    arrays, _ = read_safetensors(folder / PARAMETERS_FILE)
-    parameters = AvatarParameters(**_select(folder, arrays, AvatarParameters))
-    for name, shape in (("pose", (3 * NUM_JOINTS,)), ("light", (9, 3))):
-        if getattr(parameters, name).shape != shape:
-            raise _damaged(folder, f"{name} has the shape {getattr(parameters, name).shape}")
+        check_description(description)
+        _check_files(folder, decode(_FileList, document).files)
+        head = _read_head(folder)
+        check_head(head, description)
+        parameters = _read_parameters(folder)
+        check_parameters(parameters, description)
+        _check_images(folder, description)
+    except (JsonMismatch, PackageMismatch) as error:
+        raise _damaged(folder, str(error)) from error
+    except OSError as error:
+        raise _damaged(folder, f"{error.strerror or error}") from error
     return AvatarPackage(folder, description, head, parameters)
 
 
@@ -242,68 +261,37 @@ def _check_files(folder: Path, records: dict[str, FileRecord]) -> None:
     for name in FILES:
         path = folder / name
         if name not in records or not path.is_file():
-            raise _damaged(folder, f"{name} is missing")
+            raise PackageMismatch(f"{name} is missing")
         if path.stat().st_size != records[name].bytes or _sha256(path) != records[name].sha256:
-            raise _damaged(folder, f"{name} was changed or cut off")
+            raise PackageMismatch(f"{name} was changed or cut off")
 
 
-def _read_head(folder: Path, description: AvatarDescription) -> AvatarHead:
+def _check_images(folder: Path, description: AvatarDescription) -> None:
+    texture, displacement = description.texture.size_px, description.displacement.size_px
+    check_png(folder / PHOTO_FILE, description.camera.image_size_px, PNG_RGB_8)
+    check_png(folder / ALBEDO_FILE, (texture, texture), PNG_RGB_8)
+    check_png(folder / DISPLACEMENT_FILE, (displacement, displacement), PNG_GREY_16)
+    check_png(folder / THUMBNAIL_FILE, (THUMBNAIL_PX, THUMBNAIL_PX), PNG_RGB_8)
+
+
+def _read_head(folder: Path) -> AvatarHead:
     arrays, _ = read_safetensors(folder / HEAD_FILE)
     masks = {name[len(MASK_PREFIX) :]: array for name, array in arrays.items() if name.startswith(MASK_PREFIX)}
-    head = AvatarHead(**_select(folder, arrays, AvatarHead), masks=masks)
-    count, polygons, corners = len(head.vertices), len(head.polygons), len(head.uv)
-    shapes = {
-        "vertices": (count, 3),
-        "photo_vertices": (count, 3),
-        "polygons": (polygons, 4),
-        "triangles": (len(head.triangles), 3),
-        "uv": (corners, 2),
-        "uv_polygons": (polygons, 4),
-        "uv_triangles": (len(head.triangles), 3),
-        "polygon_part": (polygons,),
-        "arkit_keys": (NUM_ARKIT, count, 3),
-        "expression_keys": (len(description.expression_names), count, 3),
-        "joints": (NUM_JOINTS, 3),
-        "parents": (NUM_JOINTS,),
-        "skinning_weights": (count, NUM_JOINTS),
-        "pose_basis": (count, 3, 9 * (NUM_JOINTS - 1)),
-    }
-    for name, shape in shapes.items():
-        if getattr(head, name).shape != shape:
-            raise _damaged(folder, f"{name} has the shape {getattr(head, name).shape}, not {shape}")
-    for name, mask in masks.items():
-        if mask.shape != (count,):
-            raise _damaged(folder, f"the mask {name} has the shape {mask.shape}")
-    limits = {
-        "polygons": (-1, count),
-        "triangles": (0, count),
-        "uv_polygons": (-1, corners),
-        "uv_triangles": (0, corners),
-        "polygon_part": (0, len(description.part_names)),
-        "parents": (-1, NUM_JOINTS),
-    }
-    for name, (low, high) in limits.items():
-        array = getattr(head, name)
-        if array.size and (array.min() < low or array.max() >= high):
-            raise _damaged(folder, f"{name} points beyond the mesh")
-    if (head.polygons[:, :3] < 0).any() or (head.uv_polygons[:, :3] < 0).any():
-        raise _damaged(folder, "a polygon has fewer than three corners")
-    return head
+    return AvatarHead(**_select(arrays, AvatarHead), masks=masks)
 
 
-def _select(folder: Path, arrays: dict[str, np.ndarray], record: type) -> dict[str, np.ndarray]:
-    """The arrays that a record names, all present and finite."""
-    selected = {}
-    for field in fields(record):
-        if field.name == "masks":
-            continue
-        if field.name not in arrays:
-            raise _damaged(folder, f"{field.name} is missing")
-        array = arrays[field.name]
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-            raise _damaged(folder, f"{field.name} has values that are not numbers")
-        selected[field.name] = array
-    return selected
+def _read_parameters(folder: Path) -> AvatarParameters:
+    arrays, _ = read_safetensors(folder / PARAMETERS_FILE)
+    return AvatarParameters(**_select(arrays, AvatarParameters))
+
+
+def _select(arrays: dict[str, np.ndarray], record: type) -> dict[str, np.ndarray]:
+    """The arrays that a record names."""
+    names = [field.name for field in fields(record) if field.name != "masks"]
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise PackageMismatch(f"{', '.join(missing)} is missing")
+    return {name: arrays[name] for name in names}
 
 
 def _sha256(path: Path) -> str:

@@ -16,7 +16,7 @@ from .materials import INNER_MOUTH, SKIN, SkinDisplacement, make_material
 from .mesh_object import MeshArrays, add_vertex_groups, make_mesh, smooth_in_renders
 from .packed_images import DATA, SRGB, load_packed_image
 from .photo_camera import PhotoView, make_photo_camera
-from .photo_light import make_photo_light, sun_and_world
+from .photo_light import fit_photo_light, make_photo_light
 from .photo_state import NEUTRAL, AvatarState, apply_state, store_state_as_actions, write_state_property
 from .pose_correctives import add_pose_correctives
 from .scene_settings import set_up_photo_render
@@ -36,7 +36,7 @@ class AvatarOptions:
 
     Attributes:
         photo_camera: the photo's camera with the photo behind the head, and render settings that match.
-        photo_light: a sun and a world that stand for the photo's light.
+        photo_light: suns and a world that stand for the photo's light.
         show_photo_state: leave the photo's expression set, to compare with the photo; neutral otherwise.
     """
 
@@ -55,7 +55,7 @@ class AvatarObjects:
         photo_view: the photo's view of the upright head.
         photo_state: expression by shape key name, and pose.
         expression_keys: the keys an artist moves: ARKit's, then the head's own.
-        camera, sun: None where the options leave them out.
+        camera: None where the options leave it out; suns: empty then.
     """
 
     collection: bpy.types.Collection
@@ -65,7 +65,7 @@ class AvatarObjects:
     photo_state: AvatarState
     expression_keys: tuple[bpy.types.ShapeKey, ...]
     camera: bpy.types.Object | None
-    sun: bpy.types.Object | None
+    suns: tuple[bpy.types.Object, ...]
 
 
 def build_avatar(package: AvatarPackage, options: AvatarOptions = AvatarOptions()) -> AvatarObjects:
@@ -96,16 +96,16 @@ def build_avatar(package: AvatarPackage, options: AvatarOptions = AvatarOptions(
     _store_states(name, state, mesh_object, armature_object, keys, root_axis_angle)
     apply_state(state if options.show_photo_state else NEUTRAL, armature_object, keys)
     view = PhotoView.of_photo(package.description.camera, root_axis_angle, package.head.joints[0])
-    camera = sun = None
+    camera, suns = None, ()
     if options.photo_camera:
         photo = load_packed_image(package.folder / PHOTO_FILE, f"{name} photo", SRGB)
         camera = make_photo_camera(f"{name} photo camera", view, photo, collection)
         set_up_photo_render(scene, camera, package.description.camera.image_size_px)
     if options.photo_light:
-        light = sun_and_world(package.parameters.light, view.head_rotation)
-        sun = make_photo_light(f"{name} photo light", light, collection, scene)
+        light = fit_photo_light(package.parameters.light, view.head_rotation)
+        suns = make_photo_light(f"{name} photo light", light, collection, scene)
     bpy.context.view_layer.objects.active = mesh_object
-    return AvatarObjects(collection, mesh_object, armature_object, view, state, tuple(keys), camera, sun)
+    return AvatarObjects(collection, mesh_object, armature_object, view, state, tuple(keys), camera, suns)
 
 
 def _make_head(package: AvatarPackage, collection: bpy.types.Collection) -> bpy.types.Object:

@@ -1,12 +1,13 @@
-"""Lights that stand for the photo's spherical-harmonics light: a sun for its direction, the world for the rest.
+"""Lights that stand for the photo's spherical-harmonics light: up to three suns and an even world.
 
-Own derivation. A sun of irradiance E adds E/pi max(0, cos) to the radiance of white diffuse skin, a world of radiance L
-adds L. In spherical harmonics max(0, cos) is 1/4 + cos/2 + smaller terms, so a linear band of amplitude a in the sun's
-direction asks for E = 2 pi a, of which a/2 is already part of the constant band.
+Own derivation. White diffuse skin has the radiance E/pi max(0, cos) under a sun of irradiance E, and L under a world of
+radiance L. The photo only tells how normals that face the camera are lit, so the lights are fitted to the spherical
+harmonics there; on the far side those are extrapolation, and often say that the light comes from behind the head.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import bpy
@@ -16,78 +17,161 @@ from mathutils import Vector
 from ..exchange.conventions import MODEL_TO_BLENDER
 from .shader_nodes import NodeBuilder, node_tree_of
 
-# constants of the real spherical harmonics of degree 0 and 1
-_CONSTANT_BAND = 0.282095
-_LINEAR_BAND = 0.488603
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-# so that no side of the head is black when one lamp explains the whole light
+# key, fill and rim, as photographers light; more follow the last error of the harmonics and crowd the scene
+_NUM_SUNS = 3
+# about 14 degrees apart, less than the width of a sun's lobe
+_NUM_CANDIDATES = 200
+# normals turned further than this from the camera (the cosine) are hardly seen
+_LEAST_FACING = 0.15
+# of the mean brightness; so that no side of the head is black where lamps alone explain what is seen
 _SMALLEST_AMBIENT = 0.15
 # the angle under which a soft window or a softbox is seen, radians
 _SUN_SIZE = 0.35
 
 
 @dataclass(frozen=True)
-class SunAndWorld:
-    """A directional light and an even one.
+class Sun:
+    """A directional light.
 
     Attributes:
-        towards_sun: (3,) unit vector, model space of the upright head.
-        sun_irradiance: (3,) linear RGB, W/m².
-        world_radiance: (3,) linear RGB.
+        towards: (3,) unit vector to the light, model space of the upright head.
+        irradiance: (3,) linear RGB, W/m².
     """
 
-    towards_sun: np.ndarray
-    sun_irradiance: np.ndarray
+    towards: np.ndarray
+    irradiance: np.ndarray
+
+
+@dataclass(frozen=True)
+class PhotoLight:
+    """Directional lights, the strongest first, and an even one of (3,) linear RGB radiance."""
+
+    suns: tuple[Sun, ...]
     world_radiance: np.ndarray
 
 
-def sun_and_world(light: np.ndarray, head_rotation: np.ndarray) -> SunAndWorld:
-    """Split spherical-harmonics light into a sun and a world.
+def shading(light: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Radiance of white diffuse skin under spherical-harmonics light.
+
+    Args:
+        light: (9,3) the cosine kernel folded in.
+        normals: (N,3) unit vectors, in the space of the light.
+
+    Returns:
+        (N,3) linear RGB.
+
+    Source: Ramamoorthi and Hanrahan 2001, eq. 3; the order of docs/architecture.md.
+    """
+    x, y, z = normals.T
+    basis = [
+        np.full_like(x, 0.282095), 0.488603 * y, 0.488603 * z, 0.488603 * x,
+        1.092548 * x * y, 1.092548 * y * z, 0.315392 * (3 * z * z - 1), 1.092548 * x * z, 0.546274 * (x * x - y * y),
+    ]  # fmt: skip
+    return np.stack(basis, -1) @ light
+
+
+def fit_photo_light(light: np.ndarray, head_rotation: np.ndarray) -> PhotoLight:
+    """Find suns and a world that light the visible side of the head as spherical harmonics do.
 
     Args:
         light: (9,3) the cosine kernel folded in, normals in model space as in the photo.
         head_rotation: (3,3) the photo's rotation of the head, model space.
 
-    Source: own derivation, see the module's text.
+    Source: own derivation, see the module's text; the suns are chosen one after the other, each the best of the
+        candidate directions beside those chosen before.
     """
-    constant = _CONSTANT_BAND * light[0].astype(np.float64)
-    # the basis has its linear terms in the order y, z, x
-    linear = _LINEAR_BAND * light[[3, 1, 2]].astype(np.float64)
-    direction = linear @ _LUMINANCE
-    length = float(np.linalg.norm(direction))
-    towards_in_photo = direction / length if length > 1e-6 else np.array([0.0, 0.0, 1.0])
-    amplitude = np.clip(towards_in_photo @ linear, 0.0, None)
-    ambient = np.maximum(constant - amplitude / 2, _SMALLEST_AMBIENT * np.clip(constant, 0.0, None))
-    return SunAndWorld(head_rotation.T @ towards_in_photo, 2 * np.pi * amplitude, ambient)
+    candidates = _sphere_points(_NUM_CANDIDATES)
+    normals = candidates[candidates[:, 2] > _LEAST_FACING]
+    # as many pixels show a normal as it faces the camera
+    weights = np.sqrt(normals[:, 2:])
+    target = np.clip(shading(light.astype(np.float64), normals), 0.0, None)
+    ambient = _SMALLEST_AMBIENT * target.mean(0)
+    remainder = weights * (target - ambient)
+    lobes = weights * np.clip(normals @ candidates.T, 0.0, None)
+    chosen: list[int] = []
+    for _ in range(_NUM_SUNS):
+        columns = [np.concatenate([weights, lobes[:, [*chosen, new]]], 1) for new in range(len(candidates))]
+        errors = _non_negative_fit(np.stack(columns), remainder @ _LUMINANCE)[1]
+        chosen.append(int(np.argmin(errors)))
+    design = np.concatenate([weights, lobes[:, chosen]], 1)[None]
+    strengths = np.stack([_non_negative_fit(design, channel)[0][0] for channel in remainder.T], -1)
+    suns = [
+        Sun(head_rotation.T @ candidates[index], np.pi * strength)
+        for index, strength in zip(chosen, strengths[1:], strict=True)
+        if strength.max() > 0
+    ]
+    suns.sort(key=lambda sun: -float(sun.irradiance @ _LUMINANCE))
+    return PhotoLight(tuple(suns), ambient + strengths[0])
+
+
+def _sphere_points(count: int) -> np.ndarray:
+    """(count,3) unit vectors spread evenly (a Fibonacci spiral)."""
+    index = np.arange(count) + 0.5
+    z = 1 - 2 * index / count
+    angle = np.pi * (1 + np.sqrt(5)) * index
+    radius = np.sqrt(1 - z * z)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), z], -1)
+
+
+def _non_negative_fit(designs: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least squares with coefficients from zero up, for many designs of few columns: every set of columns is tried.
+
+    Args:
+        designs: (K,N,M); target: (N,).
+
+    Returns:
+        (K,M) coefficients and (K,) squared errors.
+    """
+    count, _, width = designs.shape
+    # a trace of damping, where two columns are one
+    gram = np.einsum("kni,knj->kij", designs, designs) + 1e-9 * np.eye(width)
+    moment = np.einsum("kni,n->ki", designs, target)
+    best, least = np.zeros((count, width)), np.full(count, float(target @ target))
+    for size in range(1, width + 1):
+        for columns in itertools.combinations(range(width), size):
+            used = list(columns)
+            found = np.linalg.solve(gram[:, used][:, :, used], moment[:, used, None])[..., 0]
+            # of a least-squares solution x the error is t.t - x.m
+            errors = float(target @ target) - (found * moment[:, used]).sum(1)
+            better = (found >= 0).all(1) & (errors < least)
+            best[better] = 0.0
+            best[np.ix_(better, used)] = found[better]
+            least[better] = errors[better]
+    return best, least
 
 
 def make_photo_light(
-    name: str, light: SunAndWorld, collection: bpy.types.Collection, scene: bpy.types.Scene
-) -> bpy.types.Object:
+    name: str, light: PhotoLight, collection: bpy.types.Collection, scene: bpy.types.Scene
+) -> tuple[bpy.types.Object, ...]:
     """Light the scene as the photo was lit.
 
     Args:
-        name: of the sun object and, with " world" behind it, of the world.
-        light: from `sun_and_world`.
-        collection: gets the sun.
+        name: of the sun objects and, with " world" behind it, of the world.
+        light: from `fit_photo_light`.
+        collection: gets the suns.
         scene: gets the world.
 
     Returns:
-        The sun object.
+        The sun objects.
     """
+    scene.world = _make_world(f"{name} world", light.world_radiance)
+    return tuple(_make_sun(name, sun, collection) for sun in light.suns)
+
+
+def _make_sun(name: str, light: Sun, collection: bpy.types.Collection) -> bpy.types.Object:
     sun = bpy.data.lights.new(name, "SUN")
     sun.angle = _SUN_SIZE
-    strength = float(light.sun_irradiance.max())
-    sun.energy = strength
-    sun.color = light.sun_irradiance / strength if strength > 0 else (1.0, 1.0, 1.0)
+    sun.energy = float(light.irradiance.max())
+    sun.color = light.irradiance / light.irradiance.max()
     sun_object = bpy.data.objects.new(name, sun)
     collection.objects.link(sun_object)
-    towards_sun = Vector(MODEL_TO_BLENDER @ light.towards_sun)
+    towards = Vector(MODEL_TO_BLENDER @ light.towards)
     # lamps shine along their -Z
     sun_object.rotation_mode = "QUATERNION"
-    sun_object.rotation_quaternion = towards_sun.to_track_quat("Z", "Y")
-    sun_object.location = towards_sun
-    scene.world = _make_world(f"{name} world", light.world_radiance)
+    sun_object.rotation_quaternion = towards.to_track_quat("Z", "Y")
+    # a sun lights the same from everywhere; here it is out of the way and still seen
+    sun_object.location = towards
     return sun_object
 
 

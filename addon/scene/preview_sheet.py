@@ -94,7 +94,7 @@ def _photo_panels(package: AvatarPackage, avatar: AvatarObjects, folder: Path, o
     edges = visible_edges(avatar.mesh, positions, view.towards_camera(positions))
     lines = view.project(positions)[edges] * (PANEL_SIZE_PX[0] / crop.width)
     rendered = folder / "photo_view.png"
-    with preview_scene(_shown(avatar), options) as scene:
+    with preview_scene([avatar.mesh, avatar.armature, *avatar.suns], options) as scene:
         camera = bpy.data.objects.new("Preview camera", bpy.data.cameras.new("Preview camera"))
         scene.collection.objects.link(camera)
         scene.camera = camera
@@ -126,10 +126,6 @@ def _studio_panels(package: AvatarPackage, avatar: AvatarObjects, folder: Path, 
             panels.append(render_panel(rendered, label))
     apply_state(avatar.photo_state, avatar.armature, avatar.expression_keys)
     return panels
-
-
-def _shown(avatar: AvatarObjects) -> list[bpy.types.Object]:
-    return [item for item in (avatar.mesh, avatar.armature, avatar.sun) if item is not None]
 
 
 def _head_rectangle(pixels: np.ndarray, photo_size_px: tuple[int, int]) -> Rectangle:

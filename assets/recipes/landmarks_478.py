@@ -5,8 +5,10 @@ The same tracker reads the user's photos, so its own idea of where a point lies 
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
@@ -29,6 +31,11 @@ SEED = 478
 # renders stay near the frontal view, where every point is seen; radians, one standard deviation
 TURN_SIGMA = (0.12, 0.18, 0.05)
 SHAPE_SIGMA = 0.7
+# Brows: thickness as a share of the texture's side (about 7 mm on the face), dark brown in linear RGB.
+BROW_TEXTURE_PX = 1024
+BROW_THICKNESS = 0.017
+BROW_OPACITY = 0.85
+BROW_COLOUR = (0.03, 0.02, 0.015)
 # a point whose position on the head scatters by this much (metres) gets half the weight
 HALF_WEIGHT_SCATTER_M = 0.002
 # renders in which a point lands further than this (pixels) from the surface it belongs to are left out
@@ -66,11 +73,35 @@ def collect_hits(head: HeadModel, albedo: AlbedoModel, tracker: FaceTracker) -> 
         posed = head.vertices(shape[None], torch.zeros(1, head.num_expression), pose[None])[0]
         colours = albedo.texture(0.7 * torch.randn(albedo.basis.shape[0], generator=generator)).clamp(0, 1)
         camera = _camera(posed)
-        photo = render_head(head, posed, camera, _soft_light(generator), colours)
+        photo = render_head(head, posed, camera, _soft_light(generator), paint_brows(head, colours))
         faces = tracker.find_faces(photo, max_faces=1)
         if faces:
             rows.append(_hits(head, posed, camera, torch.from_numpy(faces[0].landmarks_px[:, :2])))
     return np.stack(rows)
+
+
+def paint_brows(head: HeadModel, texture: torch.Tensor) -> torch.Tensor:
+    """Paint brows along the head's iBUG brow landmarks: the averaged albedo has hardly any, and the tracker looks for them.
+
+    Args:
+        texture: (R,R,3) linear.
+
+    Returns:
+        (BROW_TEXTURE_PX, BROW_TEXTURE_PX, 3) linear.
+    """
+    size = BROW_TEXTURE_PX
+    image = cv2.resize(texture.numpy(), (size, size), interpolation=cv2.INTER_LINEAR)
+    corners = head.uv[head.uv_triangles[head.landmarks_68.triangle]]
+    uv = (corners * head.landmarks_68.barycentric[..., None]).sum(1).numpy()
+    points = uv * [size, -size] + [0, size]
+    opacity = np.zeros((size, size), np.float32)
+    for brow in (points[17:22], points[26:21:-1]):
+        # from the temple inwards, growing thicker
+        for number, (start, end) in enumerate(itertools.pairwise(np.round(brow).astype(int))):
+            thickness = round(size * BROW_THICKNESS * (0.6 + 0.4 * number / 3))
+            cv2.line(opacity, start.tolist(), end.tolist(), 1.0, thickness)
+    opacity = BROW_OPACITY * cv2.GaussianBlur(opacity, (0, 0), size * BROW_THICKNESS / 4)[..., None]
+    return torch.from_numpy(image * (1 - opacity) + opacity * np.float32(BROW_COLOUR))
 
 
 def _camera(posed: torch.Tensor) -> Camera:
@@ -134,10 +165,11 @@ def consensus(head: HeadModel, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray
         hits: (R,478,3) of `collect_hits`.
 
     Returns:
-        triangle (478,), barycentric (478,3), scatter (478,) metres: the median distance of the hits.
+        triangle (478,), barycentric (478,3), scatter (478,) metres: the hits' median distance across the view.
     """
     middle = np.nanmedian(hits, 0)
-    scatter = np.nanmedian(np.linalg.norm(hits - middle, axis=-1), 0)
+    # across the view only: along it a point of the outline is free, and does not matter in the image
+    scatter = np.nanmedian(np.linalg.norm((hits - middle)[..., :2], axis=-1), 0)
     template = head.skinned.template.numpy()
     triangle, barycentric = np.zeros(478, np.int64), np.zeros((478, 3))
     irises = np.zeros(478, bool)

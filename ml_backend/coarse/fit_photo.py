@@ -38,6 +38,8 @@ PROFILE_YAW = math.radians(60)
 POOR_FIT_PERCENT = 5.0
 # fewer pixels between the outer eye corners than this give a soft texture
 SMALL_FACE_PX = 60.0
+# the first iBUG landmarks are the contour from ear to ear
+NUM_CONTOUR = 17
 # iBUG indices of the outer eye corners
 OUTER_EYE_CORNERS = (36, 45)
 
@@ -147,16 +149,27 @@ def _photometric_term(
     return PhotometricTerm(head, scale_photo(pixels, parameters), samples, appearance, albedo)
 
 
-def ibug_landmarks(head: HeadModel, parameters: FitParameters) -> torch.Tensor:
-    """The head's 68 iBUG landmarks in the photo, the contour for its yaw.
+def ibug_landmarks(head: HeadModel, parameters: FitParameters, landmarks: torch.Tensor) -> torch.Tensor:
+    """Where the fitted head has what the tracker calls the 68 iBUG landmarks.
+
+    Inside the face these are the head's own points. A contour landmark that faces away lies wherever the head's
+    silhouette is nearest, as in the first paper's eq. 1: an outline has no points of its own.
+
+    Args:
+        landmarks: (478,3) of the tracker, pixels.
 
     Returns:
         (68,2) pixels.
     """
     posed = head.vertices(parameters.shape[None], parameters.expression[None], parameters.pose[None])
-    points = head.landmarks_68.on(posed, head.triangles)[0]
-    nearest = int((head.contour_yaw - parameters.pose[1]).abs().argmin())
-    points[:17] = head.contour.on(posed, head.triangles)[0, nearest]
+    index = torch.as_tensor(IBUG_68_FROM_478)
+    points = head.landmarks_478.on(posed, head.triangles)[0, index]
+    silhouette = SilhouetteTerm(head, landmark_targets(landmarks, head))
+    corners, weights = silhouette.correspondences(parameters)
+    on_contour = (posed[0, corners] * weights[..., None]).sum(1)
+    place = {int(number): row for row, number in enumerate(silhouette.index)}
+    for number, landmark in enumerate(index[:NUM_CONTOUR].tolist()):
+        points[number] = on_contour[place[landmark]]
     return parameters.camera.project(points)[:, :2]
 
 
@@ -169,7 +182,7 @@ def landmark_error_percent(head: HeadModel, parameters: FitParameters, landmarks
     """
     target = landmarks[torch.as_tensor(IBUG_68_FROM_478)]
     eyes = (target[OUTER_EYE_CORNERS[0]] - target[OUTER_EYE_CORNERS[1]]).norm()
-    distance = (ibug_landmarks(head, parameters) - target[:, :2]).norm(dim=1).mean()
+    distance = (ibug_landmarks(head, parameters, landmarks) - target[:, :2]).norm(dim=1).mean()
     return float(100 * distance / eyes)
 
 

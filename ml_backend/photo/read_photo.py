@@ -4,25 +4,48 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError, features
 
 from addon.exchange.errors import PhotoError
 
 # more detail than the largest texture can hold
 MAX_SIDE_PX = 4096
-# beyond this a decoder would take gigabytes: 20,000 x 20,000 px is 400 million
-MAX_PIXELS = 200_000_000
+# beyond this a decoder would take gigabytes (20,000 x 20,000 px is 400 million); no camera makes larger photos
+MAX_PIXELS = 160_000_000
 MAX_FILE_BYTES = 512 * 2**20
 # a face needs about 40 px; smaller pictures hold none
 MIN_SIDE_PX = 32
 # transparent pixels are seen over this grey
 BACKGROUND_GREY = 128
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif")
+# formats that people keep photos in; others of Pillow's start outside programs (EPS) or are no photos
+FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "GIF", "BMP", "PPM", "TGA", "JPEG2000", "AVIF", "HEIF")
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+_AVIF_BRANDS = (b"avif", b"avis")
+# what each value of EXIF's orientation asks for
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_QUARTER_TURNS = (5, 6, 7, 8)
+# diagonal of the 36 x 24 mm film that EXIF's focal length is converted to
+FILM_DIAGONAL_MM = 43.27
+# a damaged file makes Pillow raise any of these, by format
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error,
+    ImageCms.PyCMSError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,9 +67,9 @@ class Photo:
     focal_length_35mm_mm: float | None
 
     def focal_px(self, focal_35mm_mm: float) -> float:
-        """Focal length in pixels of `pixels`, of one given for 35 mm film (diagonal 43.27 mm)."""
+        """Focal length in pixels of `pixels`, of one given for 35 mm film."""
         height, width = self.pixels.shape[:2]
-        return focal_35mm_mm / 43.27 * float(np.hypot(width, height))
+        return focal_35mm_mm / FILM_DIAGONAL_MM * float(np.hypot(width, height))
 
 
 def read_photo(path: Path, max_side_px: int = MAX_SIDE_PX) -> Photo:
@@ -61,20 +84,17 @@ def read_photo(path: Path, max_side_px: int = MAX_SIDE_PX) -> Photo:
     """
     content = _read_file(path)
     with warnings.catch_warnings():
-        # the size is checked below, from the header
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # the size is checked below, from the header; what else Pillow warns of is not for the user
+        warnings.simplefilter("ignore")
         image = _open(path, content)
-        _check_size(path, image)
-        exif = image.getexif()
-        image.draft(None, (max_side_px, max_side_px))
-        upright = _decode(path, image)
-    width, height = image.size if not _is_turned(exif) else image.size[::-1]
-    factor = max_side_px / max(upright.size)
-    if factor < 1:
-        size = tuple(max(1, round(side * factor)) for side in upright.size)
-        upright = upright.resize(size, Image.Resampling.LANCZOS)
+        width, height = _check_size(path, image)
+        exif = _exif(image)
+        orientation = exif.get(ExifTags.Base.Orientation)
+        pixels = _decode(path, image, max_side_px, _TURNS.get(orientation))
+    if orientation in _QUARTER_TURNS:
+        width, height = height, width
     return Photo(
-        pixels=np.asarray(upright),
+        pixels=pixels,
         original_name=path.name,
         sha256=hashlib.sha256(content).hexdigest(),
         original_width=width,
@@ -84,17 +104,17 @@ def read_photo(path: Path, max_side_px: int = MAX_SIDE_PX) -> Photo:
 
 
 def _read_file(path: Path) -> bytes:
-    if not path.exists():
-        raise PhotoError("photo_missing", f"There is no file {path}.", "Check the path of the photo.")
-    if not path.is_file():
-        raise PhotoError("photo_not_a_file", f"{path} is not a file.", "Choose a single photo.")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise PhotoError("photo_too_large", f"{path.name} is larger than 512 MiB.", "Save it as a JPEG first.")
     try:
+        if not path.exists():
+            raise PhotoError("photo_missing", f"There is no file {path}.", "Check the path of the photo.")
+        if not path.is_file():
+            raise PhotoError("photo_not_a_file", f"{path} is not a file.", "Choose a single photo.")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise PhotoError("photo_too_large", f"{path.name} is larger than 512 MiB.", "Save it as a JPEG first.")
         content = path.read_bytes()
     except OSError as error:
         raise PhotoError(
-            "photo_unreadable", f"{path.name} could not be read: {error.strerror}.", "Check its access rights."
+            "photo_unreadable", f"{path.name} could not be read: {error.strerror}.", "Check its path and access rights."
         ) from error
     if not content:
         raise PhotoError("photo_empty", f"{path.name} is empty.", "Copy the photo again.")
@@ -102,18 +122,30 @@ def _read_file(path: Path) -> bytes:
 
 
 def _open(path: Path, content: bytes) -> Image.Image:
-    if content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS and not _heif_support():
-        raise PhotoError(
-            "photo_heic", f"{path.name} is a HEIC or AVIF photo.", "Export it as JPEG or PNG and choose that file."
-        )
+    _refuse_undecodable(path, content)
     try:
-        return Image.open(io.BytesIO(content))
+        Image.init()
+        return Image.open(io.BytesIO(content), formats=[name for name in FORMATS if name in Image.OPEN])
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(path) from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except (UnidentifiedImageError, *_DAMAGE) as error:
         raise PhotoError(
             "photo_not_an_image", f"{path.name} is not an image that can be read.", "Choose a JPEG, PNG, TIFF or WebP."
         ) from error
+
+
+def _refuse_undecodable(path: Path, content: bytes) -> None:
+    """Refuse, by its own name, a photo of a format that this installation has no decoder for."""
+    if content[4:8] != b"ftyp":
+        return
+    for kind, brands, support in (
+        ("HEIC", _HEIC_BRANDS, _heif_support),
+        ("AVIF", _AVIF_BRANDS, lambda: features.check("avif")),
+    ):
+        if content[8:12] in brands and not support():
+            raise PhotoError(
+                "photo_heic", f"{path.name} is a {kind} photo.", "Export it as JPEG or PNG and choose that file."
+            )
 
 
 def _heif_support() -> bool:
@@ -126,7 +158,8 @@ def _heif_support() -> bool:
     return True
 
 
-def _check_size(path: Path, image: Image.Image) -> None:
+def _check_size(path: Path, image: Image.Image) -> tuple[int, int]:
+    """Width and height as the header says."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _too_many_pixels(path, (width, height))
@@ -134,6 +167,15 @@ def _check_size(path: Path, image: Image.Image) -> None:
         raise PhotoError(
             "photo_too_small", f"{path.name} is only {width} x {height} pixels.", "Choose a larger photo of the face."
         )
+    return width, height
+
+
+def _exif(image: Image.Image) -> Image.Exif:
+    """The EXIF data; damaged ones count as none, since the picture itself may be whole."""
+    try:
+        return image.getexif()
+    except _DAMAGE:
+        return Image.Exif()
 
 
 def _too_many_pixels(path: Path, size: tuple[int, int] | None = None) -> PhotoError:
@@ -145,60 +187,72 @@ def _too_many_pixels(path: Path, size: tuple[int, int] | None = None) -> PhotoEr
     )
 
 
-def _decode(path: Path, image: Image.Image) -> Image.Image:
-    """Decode to upright 8-bit sRGB."""
+def _decode(path: Path, image: Image.Image, max_side_px: int, turn: Image.Transpose | None) -> np.ndarray:
+    """Decode, reduce to the largest side, convert to 8-bit sRGB, turn upright; (H,W,3) uint8."""
     try:
+        # JPEG decodes to a half, a quarter or an eighth at once, where that suffices
+        image.draft(None, (max_side_px, max_side_px))
         image.load()
-        image = ImageOps.exif_transpose(image)
-        return _to_srgb(image)
+        profile = image.info.get("icc_profile")
+        image = _reduced(_to_8_bit(image), max_side_px)
+        image = _to_srgb(image, profile)
+        return np.asarray(image if turn is None else image.transpose(turn))
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(path) from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, ImageCms.PyCMSError) as error:
+    except _DAMAGE as error:
         raise PhotoError(
             "photo_damaged", f"{path.name} is damaged or cut off.", "Copy the photo again or choose another."
         ) from error
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        image = _to_8_bit(image)
-    if image.mode == "P" or "transparency" in image.info:
-        image = image.convert("RGBA")
-    if image.mode in ("LA", "La", "RGBa", "PA"):
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Bring 16-bit, 32-bit and float greys to 8 bits: integers by their type's range, floats by their largest value."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image)
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values.astype(np.float32)) * (255.0 / max(1.0, float(np.nanmax(values))))
+    elif image.mode.startswith("I;16") or values.max() > 255:
+        # Pillow may hand 16 bits over in 32
+        values = values.astype(np.int32) >> (8 if values.max() <= 65535 else 23)
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+def _reduced(image: Image.Image, max_side_px: int) -> Image.Image:
+    factor = max_side_px / max(image.size)
+    if factor >= 1:
+        return image
+    if image.mode in ("P", "PA", "1"):
+        # indices of a palette cannot be averaged
+        image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
+    size = tuple(max(1, round(side * factor)) for side in image.size)
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Composite what is transparent over grey and convert colours by the profile."""
+    if image.mode in ("P", "PA", "LA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode == "RGBA":
         backdrop = Image.new("RGBA", image.size, (BACKGROUND_GREY,) * 3 + (255,))
-        return Image.alpha_composite(backdrop, image).convert("RGB")
-    profile = image.info.get("icc_profile")
-    if profile and image.mode in ("RGB", "CMYK", "L", "LAB"):
+        image = Image.alpha_composite(backdrop, image).convert("RGB")
+    if profile and image.mode in ("RGB", "CMYK", "L"):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
         except (ImageCms.PyCMSError, OSError):
             # a profile that does not fit its image is as good as none
             return image.convert("RGB")
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
     return image.convert("RGB")
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Bring 16-bit, 32-bit and float greys to 8 bits: 16-bit values by their range, others by their own largest."""
-    values = np.asarray(image, np.float64)
-    full = 65535.0 if image.mode.startswith("I;16") or values.max() > 255 else 255.0
-    if image.mode == "F":
-        full = max(1.0, float(values.max()))
-    return Image.fromarray(np.clip(values / full * 255 + 0.5, 0, 255).astype(np.uint8))
-
-
-def _is_turned(exif: Image.Exif) -> bool:
-    """Whether EXIF orientation swaps width and height."""
-    return exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-
-
 def _focal_length(exif: Image.Exif) -> float | None:
-    value = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
     try:
-        millimetres = float(value)
-    except (TypeError, ValueError, ZeroDivisionError):
+        millimetres = float(exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm))
+    except (*_DAMAGE, ZeroDivisionError):
         return None
     # 0 means unknown; beyond a metre and a half it is a telescope or nonsense
     return millimetres if 5 <= millimetres <= 1500 else None

@@ -25,7 +25,7 @@ from ml_backend.texture.completion import CompletedSkin, complete_skin, skin_gra
 from ml_backend.texture.delighting import left_over_light, log_shading, with_softer_folds, without_shine
 from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
 from ml_backend.texture.face_contours import IRIS_CENTRE_LEFT, IRIS_CENTRE_RIGHT
-from ml_backend.texture.hair import ScalpView, find_hair
+from ml_backend.texture.hair import ScalpView, find_hair, hair_over_face
 from ml_backend.texture.hair_painting import paint_hair
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.photographed_head import PhotographedHead, photo_on_texels, photographed_head
@@ -131,6 +131,8 @@ def bake_texture(
     skin = see_skin(log_photo, scene, fit.light, log_model)
     shift = _tone_shift(pixels, log_photo, skin, scene, albedo_model)
     skin, log_parts, log_model = skin.brightened(shift), log_model, log_model + np.float32(shift)
+    hair_log, hair_cover, hair_colour = _hair(pixels, skin, scene)
+    skin = _without_locks(skin, hair_colour, scene)
     cleaned = _without_light(skin, scene, log_model)
     typical = smooth_step(scene.projection.facing, *TYPICAL_FACING) * (1.0 - scene.features.brows)
     typical = typical * (1.0 - scene.features.eyes)
@@ -138,7 +140,6 @@ def bake_texture(
         scene.texels, scene.smoother, cleaned, skin.confidence, typical, log_model, head.mirror_vertex.cpu().numpy(),
         prior=_skin_difference(cleaned, log_model, skin), texels_per_m=scene.areas.texels_per_m,
     )  # fmt: skip
-    hair_log, hair_cover, hair_colour = _hair(pixels, skin, scene)
     small = completed.log_albedo + (hair_log - completed.log_albedo) * hair_cover[..., None]
     small = _other_parts(small, log_parts, scene)
 
@@ -249,6 +250,14 @@ def _hair(pixels: np.ndarray, skin: SeenSkin, scene: PhotographedHead) -> tuple[
     evidence = find_hair(view, dark.astype(np.float32))
     painted, cover = paint_hair(view, evidence, scene.neutral)
     return painted, cover, evidence.log_colour
+
+
+def _without_locks(skin: SeenSkin, hair_log_colour: np.ndarray, scene: PhotographedHead) -> SeenSkin:
+    """The seen skin without hair that falls over the rim of the face; brows and beards, which look the same, stay."""
+    locks = hair_over_face(skin.log_albedo, hair_log_colour, skin.colour, scene.areas.texels_per_m)
+    features = scene.features
+    inner = np.maximum.reduce([features.core, features.dark_by_nature, skin.beard * features.beard])
+    return replace(skin, confidence=(skin.confidence * (1.0 - locks * (1.0 - inner))).astype(np.float32))
 
 
 def _other_parts(log_albedo: np.ndarray, log_model: np.ndarray, scene: PhotographedHead) -> np.ndarray:

@@ -133,7 +133,7 @@ def left_over_light(
         (V, 3) to subtract from the logarithmic albedo; its mean over the visible skin is 0.
     """
     mean = np.average(difference, axis=0, weights=weight + 1e-6)
-    smooth = smoother.fit(difference, weight, LIGHT_LENGTH_M, prior=mean, prior_weight=2e-2) - mean
+    smooth = smoother.fit(difference, weight, LIGHT_LENGTH_M, prior=mean, prior_weight=5e-3) - mean
     # a half that was not seen says nothing about differences between the halves
     both = np.sqrt(np.minimum(weight, weight[mirror]))
     both = smoother.fit(both[:, None], np.ones_like(both), 0.5 * LIGHT_LENGTH_M)

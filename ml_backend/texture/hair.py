@@ -10,6 +10,7 @@ import numpy as np
 from ml_backend.texture.colour import chroma, luminance
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.photo_projection import smooth_step
+from ml_backend.texture.skin_colour import SkinColour
 from ml_backend.texture.skin_evidence import Regions
 from ml_backend.texture.texel_map import TexelMap
 
@@ -31,6 +32,9 @@ LARGEST_VARIATION = 0.6
 # Logarithms by which green or blue outweigh red before a colour cannot be hair, and brightness that makes it matter.
 UNNATURAL_HUE = (0.05, 0.20)
 BLACK_LOG = (-4.0, -2.8)
+# Spread of the hair's colour and brightness, logarithm; and what is left out around a lock that falls over the face.
+HAIR_CHROMA_SIGMA, HAIR_LUMINANCE_SIGMA = 0.15, 0.45
+LOCK_MARGIN_M = 0.0015
 # Depth of strands, in logarithms: the photo's, within these bounds.
 STRAND_DEPTH = (0.10, 0.32)
 
@@ -110,6 +114,26 @@ def find_hair(view: ScalpView, brow_log_colour: np.ndarray) -> HairEvidence:
     colours = view.smoother.fit(bounded, vertex_weight, SPREAD_M, prior=colour, prior_weight=0.2)
     depth = float(np.clip(np.average(contrast, weights=hair_weight + 1e-9), *STRAND_DEPTH))
     return HairEvidence(looks, smooth_step(hairiness, *HAIRY), colour, colours, depth)
+
+
+def hair_over_face(log_albedo: np.ndarray, log_colour: np.ndarray, skin: SkinColour, texels_per_m: float) -> np.ndarray:
+    """How surely a texel shows the person's hair and not their skin.
+
+    Args:
+        log_albedo: (N, N, 3) of the photo.
+        log_colour: (3,) of the hair; skin: colour of the skin.
+        texels_per_m: texel scale.
+
+    Returns:
+        (N, N) 0-1, with a margin around every lock.
+    """
+    from_skin = np.hypot(skin.chroma_distance(log_albedo), skin.luminance_offset(log_albedo))
+    colour = np.linalg.norm(chroma(log_albedo) - chroma(log_colour), axis=-1) / HAIR_CHROMA_SIGMA
+    from_hair = np.hypot(colour, (luminance(log_albedo) - luminance(log_colour)) / HAIR_LUMINANCE_SIGMA)
+    sure = smooth_step(from_skin - from_hair, 0.0, 2.0) * smooth_step(from_skin, 2.5, 4.0)
+    size = 2 * max(1, round(LOCK_MARGIN_M * texels_per_m)) + 1
+    grown = cv2.dilate(sure.astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    return cv2.GaussianBlur(grown, (0, 0), LOCK_MARGIN_M * texels_per_m)
 
 
 def _unnatural(log_albedo: np.ndarray) -> np.ndarray:

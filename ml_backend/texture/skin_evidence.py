@@ -36,8 +36,10 @@ FRAME_DARKNESS = (0.25, 0.45)
 FRAME_REACH_M = 0.028
 # A frame covers about half of the bridge; the brows' ends or a wrinkle reach less far into it.
 BRIDGE_QUANTILE = 0.7
-# Eye white, teeth, grey hair and frames are less red and more blue than skin by this much, in logarithms.
+# Grey hair and frames are less red and more blue than skin by this much, in logarithms.
 PALER = (0.12, 0.30)
+# The same for eye white and teeth; a shiny lip stays below.
+WHITE = (0.25, 0.45)
 # Bare skin shows below this part of dark texels around the chin; a beard above the second.
 BEARD_SHARE = (0.15, 0.45)
 BEARD_DARKNESS = 0.45
@@ -47,6 +49,7 @@ MIN_TEXELS = 50
 LASHES_M = 0.005
 BROW_MARGIN_M = 0.0045
 LIP_MARGIN_M = 0.002
+CORE_M = 0.016
 OPENING_MARGIN_M = 0.0010
 AROUND_OPENING_M = 0.0030
 # The border of what is trusted is moved inwards by this many of the photo's pixels, within these bounds, and softened.
@@ -64,7 +67,7 @@ class FaceFeatures:
         opening: between the lids or between the lips: no skin is seen there; around_opening: the same, grown.
         brows, eyes, lips, nostrils: where darkness belongs to the face; eyes with their lashes.
         beard: below the nose, out to the jaw.
-        oval: inside the tracker's outline of the face.
+        oval: inside the tracker's outline of the face; core: well inside, where hair seldom falls.
         bridge: of the nose, where spectacles rest; spectacles: around the eyes, as far as frames reach.
     """
 
@@ -76,6 +79,7 @@ class FaceFeatures:
     nostrils: np.ndarray
     beard: np.ndarray
     oval: np.ndarray
+    core: np.ndarray
     bridge: np.ndarray
     spectacles: np.ndarray
 
@@ -118,6 +122,7 @@ def face_features(landmarks_px: np.ndarray, projection: PhotoProjection, px_per_
         nostrils=on_texels(0.0, face_contours.NOSTRILS),
         beard=on_texels(0.004, face_contours.BEARD),
         oval=on_texels(-0.004, face_contours.FACE_OVAL),
+        core=cv2.GaussianBlur(on_texels(-CORE_M, face_contours.FACE_OVAL), (0, 0), 4.0),
         bridge=on_texels(0.0, face_contours.NOSE_BRIDGE),
         spectacles=on_texels(FRAME_REACH_M, *eyes),
     )
@@ -227,7 +232,7 @@ def _paleness(log_albedo: np.ndarray, skin: SkinColour) -> tuple[np.ndarray, np.
 def _whiteness(log_albedo: np.ndarray, skin: SkinColour) -> np.ndarray:
     """(N, N) 0-1: eye white and teeth, bright and paler than skin; lips are redder instead."""
     paler = np.minimum(*_paleness(log_albedo, skin))
-    return smooth_step(paler, *PALER) * smooth_step(luminance(log_albedo) - skin.luminance_mean, -0.35, 0.0)
+    return smooth_step(paler, *WHITE) * smooth_step(luminance(log_albedo) - skin.luminance_mean, -0.35, 0.0)
 
 
 def _dark_lines(darkness: np.ndarray, texels_per_m: float) -> np.ndarray:
@@ -280,7 +285,8 @@ def settle_confidence(confidence: np.ndarray, features: FaceFeatures, areas: Reg
     Returns:
         (N, N) 0-1.
     """
-    filled = np.maximum(confidence, features.around_opening)
+    # single odd texels are noise, and erosion would make holes of them
+    filled = np.maximum(cv2.medianBlur(confidence.astype(np.float32), 5), features.around_opening)
     sure = (filled > 0.35).astype(np.uint8)
     _, label = cv2.connectedComponents(sure, connectivity=4)
     kept = np.unique(label[(areas.face > 0.5) & (sure > 0)])

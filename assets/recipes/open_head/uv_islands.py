@@ -1,6 +1,7 @@
-"""Cuts the head's surface into islands that can be laid flat: which polygons belong together, and where they are open."""
+"""Cuts the head's surface into islands that can be laid flat: which polygons belong together, where they are open."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sparse
@@ -99,11 +100,11 @@ def fill_with_fan(polygons: NDArray[np.int64], loop: NDArray[np.int64], centre: 
 
     Args:
         polygons: (Q, 4).
-        loop: (L,) the open edge as `boundary_loops` gives it; a path when it does not close.
+        loop: (L,) the open edge in the order of `boundary_loops`, as a path: a closed loop ends with its first vertex.
         centre: index of the new vertex.
 
     Returns:
-        (Q + L - 1, 4) for a path, with the closing triangle added by repeating the first vertex at its end.
+        (Q + L - 1, 4).
     """
-    fan = [(second, first, centre, -1) for first, second in zip(loop[:-1], loop[1:], strict=True)]
+    fan = [(second, first, centre, -1) for first, second in pairwise(loop)]
     return np.concatenate([polygons, np.array(fan, np.int64)])

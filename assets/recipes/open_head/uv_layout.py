@@ -171,7 +171,10 @@ def _split_skin(
 
 
 def _part_islands(
-    vertices: NDArray[np.float64], polygons: NDArray[np.int64], rows: NDArray[np.int64], mirror_vertex: NDArray[np.int64]
+    vertices: NDArray[np.float64],
+    polygons: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    mirror_vertex: NDArray[np.int64],
 ) -> list[tuple[Piece, NDArray[np.float64]]]:
     """Lays each connected piece of a part flat: those on the midline first, then from the person's right to left."""
     labels = connected_labels(take_piece(polygons, rows).polygons)

@@ -8,7 +8,7 @@ from .uv_islands import Piece, boundary_loops, fill_with_fan, take_piece
 
 # The front of an eyeball reaches this far from the pupil; only the back, which never shows, is an island of its own.
 EYE_FRONT_ANGLE = np.deg2rad(110)
-# The radius on the map grows as 1 − exp(−angle / this): the iris, 29° wide from its middle, gets 0.46 of the radius
+# The radius on the map grows as 1 - exp(-angle / this): the iris, 29° wide from its middle, gets 0.46 of the radius
 # instead of the 0.26 of an equidistant map.
 EYE_MAGNIFICATION_ANGLE = 1.0
 FILL_IMPORTANCE = 0.01  # openings inside an island only have to stay upright

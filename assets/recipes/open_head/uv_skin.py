@@ -6,6 +6,7 @@ cannot overlap. Eye and mouth openings are filled with fans of triangles while f
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sparse
@@ -23,6 +24,8 @@ from .uv_flattening import (
 )
 from .uv_islands import Piece, boundary_loops, fill_with_fan, take_piece
 
+START_INSET = 0.01  # of the first outline from the barrier
+
 
 @dataclass(frozen=True)
 class SkinLayoutSettings:
@@ -36,8 +39,8 @@ class SkinLayoutSettings:
         rest_uv_per_m: target scale far away from the face; what then fills the rest of the region.
         blend_length_m: distance over which the scale goes from one to the other.
         rest_importance: weight of the rest's distortion against the face's.
-        area_exponent: a triangle counts by its target area to this power; below 1 the fine folds of ears, lids and nostrils
-            count for more than their area.
+        area_exponent: a triangle counts by its target area to this power; below 1 the fine folds of ears, lids and
+            nostrils count for more than their area.
         tucked_scale: scale of the skin behind the lids, as a share of the face's.
         tucked_importance: weight of its distortion.
         hole_importance: weight of the fans in the openings; they only have to stay upright.
@@ -78,7 +81,10 @@ class HalfSkin:
 
 
 def half_skin(
-    vertices: NDArray[np.float64], polygons: NDArray[np.int64], rows: NDArray[np.int64], mirror_vertex: NDArray[np.int64]
+    vertices: NDArray[np.float64],
+    polygons: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    mirror_vertex: NDArray[np.int64],
 ) -> HalfSkin:
     """Takes the left half of the skin and orders its border.
 
@@ -123,7 +129,7 @@ def _runs_between_midline(loop: NDArray[np.int64], on_midline: NDArray[np.bool_]
     start = int(np.flatnonzero(on_midline[loop])[0])
     closed = np.append(np.roll(loop, -start), loop[start])
     stops = np.flatnonzero(on_midline[closed])
-    return [closed[a : b + 1] for a, b in zip(stops[:-1], stops[1:], strict=True) if b - a > 1]
+    return [closed[a : b + 1] for a, b in pairwise(stops) if b - a > 1]
 
 
 def _split_at_crown(
@@ -158,81 +164,89 @@ def flatten_half_skin(
     Returns:
         (N, 2) UV of the half's local vertices.
     """
-    points, polygons, num_filled = _fill_holes(half, vertices)
     stretch = settings.vertical_stretch
     lower, upper = (0.5, floor / stretch), (1 - margin, (1 - margin) / stretch)
-    boundary, boundary_uv = _start_outline(half, points, lower, upper, num_filled)
+    points, polygons = _fill_holes(half, vertices)
+    count = len(half.piece.vertices)
+    boundary, boundary_uv = _start_outline(half, points, lower, upper)
     start = tutte_embedding(polygons, boundary, boundary_uv, len(points))
+    triangles, rest, weights = _targets(half, points, polygons, face_mask, tucked, settings)
+    frozen = np.zeros((len(points), 2), bool)
+    frozen[half.front, 0] = True
+    frozen[count:, 0] = points[count:, 0] == 0
+    held = np.concatenate([half.seam, half.neck, half.front[:1]])
+    outline = Outline((0.5 + settings.seam_gap, lower[1]), upper, held, settings.barrier)
+    problem = FlatteningProblem(triangles, np.linalg.inv(rest), weights, frozen, outline)
+    return minimise_distortion(problem, start)[:count] * (1, stretch)
+
+
+def _fill_holes(half: HalfSkin, vertices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Points (N + H, 3) with a centre for each hole, on x = 0 exactly for half an opening, and polygons with fans."""
+    points = vertices[half.piece.vertices]
+    polygons = half.piece.polygons
+    for hole in half.holes:
+        centre = points[hole].mean(0)
+        if hole[0] != hole[-1]:
+            centre[0] = 0.0
+        polygons = fill_with_fan(polygons, hole, len(points))
+        points = np.vstack([points, centre])
+    return points, polygons
+
+
+def _targets(
+    half: HalfSkin,
+    points: NDArray[np.float64],
+    polygons: NDArray[np.int64],
+    face_mask: NDArray[np.float64],
+    tucked: NDArray[np.int64],
+    settings: SkinLayoutSettings,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Triangles (T, 3), the shapes (T, 2, 2) they should have on the texture, and their weights (T,)."""
     triangles, owners = corner_triangles(polygons)
     is_hole = owners >= len(half.piece.polygons)
+    is_tucked = ~is_hole & np.isin(np.append(half.piece.rows, np.full(len(half.holes), -1)), tucked)[
+        np.minimum(owners, len(half.piece.rows))
+    ]
     scale, face = _target_scale(points, polygons, face_mask, half, settings)
-    is_tucked = np.append(np.isin(half.piece.rows, tucked), np.zeros(len(polygons) - len(half.piece.rows), bool))[owners]
     triangle_scale = scale[triangles].mean(1) * np.where(is_tucked, settings.tucked_scale, 1.0)
     rest = rest_triangles(points, triangles) * triangle_scale[:, None, None]
     importance = settings.rest_importance + (1 - settings.rest_importance) * face[triangles].mean(1)
     importance[is_tucked] = settings.tucked_importance
     importance[is_hole] = settings.hole_importance
     weights = importance * np.linalg.det(rest) ** settings.area_exponent
-    frozen = np.zeros((len(points), 2), bool)
-    frozen[half.front, 0] = True
-    frozen[len(half.piece.vertices) :, 0] = np.abs(points[len(half.piece.vertices) :, 0]) < 1e-6
-    held = np.concatenate([half.seam, half.neck, half.front[:1]])
-    outline = Outline((0.5 + settings.seam_gap, lower[1]), upper, held, settings.barrier)
-    problem = FlatteningProblem(triangles, np.linalg.inv(rest), weights / weights.sum(), frozen, outline)
-    return minimise_distortion(problem, start)[: len(half.piece.vertices)] * (1, stretch)
-
-
-def _fill_holes(
-    half: HalfSkin, vertices: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
-    points = vertices[half.piece.vertices]
-    polygons = half.piece.polygons
-    for hole in half.holes:
-        centre = points[hole].mean(0)
-        if hole[0] != hole[-1]:  # half of an opening on the midline
-            centre[0] = 0.0
-        polygons = fill_with_fan(polygons, hole, len(points))
-        points = np.vstack([points, centre])
-    return points, polygons, len(half.holes)
+    return triangles, rest, weights / weights.sum()
 
 
 def _start_outline(
-    half: HalfSkin,
-    points: NDArray[np.float64],
-    lower: tuple[float, float],
-    upper: tuple[float, float],
-    num_filled: int,
+    half: HalfSkin, points: NDArray[np.float64], lower: tuple[float, float], upper: tuple[float, float]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """A rectangle for Tutte's embedding: front midline left, seam on top and right, neck at the bottom."""
-    inset = 0.01  # inside the barrier
-    left, right, bottom, top = lower[0], upper[0] - inset, lower[1] + inset, upper[1] - inset
-    centres = np.arange(len(points) - num_filled, len(points))
-    centres = centres[np.abs(points[centres, 0]) < 1e-6]
-    front = np.concatenate([half.front, centres])
-    front_length = _arc_length(points[half.front])
-    # a fan's centre goes between the two ends of its opening
-    heights = [*front_length]
-    for centre in centres:
-        hole = next(h for h, c in zip(half.holes, range(len(points) - num_filled, len(points)), strict=True) if c == centre)
-        ends = np.isin(half.front, [hole[0], hole[-1]])
-        heights.append(front_length[ends].mean())
-    order = np.argsort(heights)
-    front = front[order]
-    shares = np.asarray(heights)[order] / max(heights)
-    front_uv = np.stack([np.full(len(front), left), bottom + shares * (top - bottom)], 1)
-    seam_share = _arc_length(points[half.seam])
-    seam_place = seam_share / seam_share[-1] * ((right - left) + (top - bottom))
-    on_top = seam_place < right - left
-    corner = int(np.flatnonzero(~on_top)[0])
+    left, right = lower[0], upper[0] - START_INSET
+    bottom, top = lower[1] + START_INSET, upper[1] - START_INSET
+    front, front_share = _front_with_hole_centres(half, points)
+    front_uv = np.stack([np.full(len(front), left), bottom + front_share * (top - bottom)], 1)
+    share = _arc_length(points[half.seam])
+    seam_place = share / share[-1] * ((right - left) + (top - bottom))
+    corner = int(np.flatnonzero(seam_place >= right - left)[0])
     seam_place[corner] = right - left  # one vertex stands in the corner, so that the outline is the rectangle
-    seam_uv = np.where(
-        (seam_place <= right - left)[:, None],
-        np.stack([left + seam_place, np.full(len(half.seam), top)], 1),
-        np.stack([np.full(len(half.seam), right), top - (seam_place - (right - left))], 1),
-    )
+    seam_uv = np.stack([np.minimum(left + seam_place, right), np.minimum(top, top + right - left - seam_place)], 1)
     neck_share = np.linspace(0, 1, len(half.neck) + 2)[1:-1]
     neck_uv = np.stack([right + neck_share * (left - right), np.full(len(half.neck), bottom)], 1)
     return np.concatenate([front, half.seam[1:], half.neck]), np.concatenate([front_uv, seam_uv[1:], neck_uv])
+
+
+def _front_with_hole_centres(
+    half: HalfSkin, points: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The front midline with the fans' centres, each between the ends of its opening, and shares of its length."""
+    lengths = _arc_length(points[half.front])
+    front, heights = list(half.front), list(lengths)
+    for centre, hole in enumerate(half.holes, start=len(half.piece.vertices)):
+        if points[centre, 0] == 0:
+            front.append(centre)
+            heights.append(lengths[np.isin(half.front, [hole[0], hole[-1]])].mean())
+    order = np.argsort(heights)
+    return np.array(front)[order], np.array(heights)[order] / max(heights)
 
 
 def _arc_length(path: NDArray[np.float64]) -> NDArray[np.float64]:

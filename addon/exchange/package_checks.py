@@ -1,0 +1,150 @@
+"""Checks that the parts of an avatar package fit together; each failure is one phrase that names the part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .arkit import NUM_ARKIT
+from .avatar_description import PERSPECTIVE, SCALED_ORTHOGRAPHIC, AvatarDescription, CameraDescription
+from .conventions import JOINT_NAMES, JOINT_PARENTS, NUM_JOINTS
+
+if TYPE_CHECKING:
+    from .avatar_package import AvatarHead, AvatarParameters
+
+# the weights of a vertex are float32, some of them stored with fewer bits by other programs
+WEIGHT_SUM_TOLERANCE = 1e-3
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# (bits per channel, PNG's colour type) of our images
+PNG_RGB_8, PNG_GREY_16 = (8, 2), (16, 0)
+
+
+class PackageMismatch(ValueError):
+    """Something in the package does not fit; the text says what."""
+
+
+def check_description(description: AvatarDescription) -> None:
+    """Check what the types of avatar.json do not say.
+
+    Raises:
+        PackageMismatch: a number is out of range, a name unknown.
+    """
+    _check_camera(description.camera)
+    if not description.displacement.scale_mm > 0:
+        raise PackageMismatch("displacement.scale_mm is not positive")
+    if set(description.photo_state.pose) != set(JOINT_NAMES):
+        raise PackageMismatch("photo_state.pose does not name the joints")
+    unknown = set(description.photo_state.expression) - set(description.expression_names)
+    if unknown:
+        raise PackageMismatch(f"photo_state.expression has the unknown name {sorted(unknown)[0]}")
+    if len(set(description.expression_names)) != len(description.expression_names):
+        raise PackageMismatch("an expression name occurs twice")
+
+
+def _check_camera(camera: CameraDescription) -> None:
+    if camera.kind not in (SCALED_ORTHOGRAPHIC, PERSPECTIVE):
+        raise PackageMismatch(f"camera.kind is {camera.kind}")
+    length = camera.scale_px_per_m if camera.kind == SCALED_ORTHOGRAPHIC else camera.focal_px
+    if length <= 0 or min(camera.image_size_px) <= 0:
+        raise PackageMismatch("the camera's scale, focal length or image size is not positive")
+
+
+def check_head(head: AvatarHead, description: AvatarDescription) -> None:
+    """Check shapes, types, indices and weights of the head's arrays.
+
+    Raises:
+        PackageMismatch: an array does not fit the others.
+    """
+    count, polygons, triangles, corners = len(head.vertices), len(head.polygons), len(head.triangles), len(head.uv)
+    shapes = {
+        "vertices": (count, 3),
+        "photo_vertices": (count, 3),
+        "uv": (corners, 2),
+        "arkit_keys": (NUM_ARKIT, count, 3),
+        "expression_keys": (len(description.expression_names), count, 3),
+        "joints": (NUM_JOINTS, 3),
+        "skinning_weights": (count, NUM_JOINTS),
+        "pose_basis": (count, 3, 9 * (NUM_JOINTS - 1)),
+    }
+    for name, shape in shapes.items():
+        _check_floats(name, getattr(head, name), shape)
+    for name, mask in head.masks.items():
+        _check_floats(f"the mask {name}", mask, (count,))
+    # shape, lowest value, first value too high
+    indices = {
+        "polygons": ((polygons, 4), -1, count),
+        "triangles": ((triangles, 3), 0, count),
+        "uv_polygons": ((polygons, 4), -1, corners),
+        "uv_triangles": ((triangles, 3), 0, corners),
+        "polygon_part": ((polygons,), 0, len(description.part_names)),
+        "parents": ((NUM_JOINTS,), -1, NUM_JOINTS),
+    }
+    for name, (shape, low, high) in indices.items():
+        _check_indices(name, getattr(head, name), shape, low, high)
+    _check_polygons(head)
+    if tuple(head.parents.tolist()) != JOINT_PARENTS:
+        raise PackageMismatch("parents is another tree than root, neck, jaw and eyes")
+    if count and np.abs(head.skinning_weights.sum(1) - 1).max() > WEIGHT_SUM_TOLERANCE:
+        raise PackageMismatch("skinning_weights do not sum to 1")
+
+
+def _check_polygons(head: AvatarHead) -> None:
+    if (head.polygons[:, :3] < 0).any() or (head.uv_polygons[:, :3] < 0).any():
+        raise PackageMismatch("a polygon has fewer than three corners")
+    if ((head.polygons < 0) != (head.uv_polygons < 0)).any():
+        raise PackageMismatch("polygons and uv_polygons differ in their corners")
+
+
+def check_parameters(parameters: AvatarParameters, description: AvatarDescription) -> None:
+    """Check the arrays of parameters.safetensors.
+
+    Raises:
+        PackageMismatch: an array has another shape, or values that are not numbers.
+    """
+    shapes = {
+        "shape": parameters.shape.shape[:1],
+        "expression": (len(description.expression_names),),
+        "pose": (3 * NUM_JOINTS,),
+        "light": (9, 3),
+        "albedo": parameters.albedo.shape[:1],
+    }
+    for name, shape in shapes.items():
+        _check_floats(name, getattr(parameters, name), shape)
+
+
+def _check_floats(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise PackageMismatch(f"{name} has the shape {array.shape}, not {shape}")
+    if array.dtype.kind != "f":
+        raise PackageMismatch(f"{name} holds {array.dtype}, not floats")
+    if not np.isfinite(array).all():
+        raise PackageMismatch(f"{name} has values that are not numbers")
+
+
+def _check_indices(name: str, array: np.ndarray, shape: tuple[int, ...], low: int, high: int) -> None:
+    if array.shape != shape:
+        raise PackageMismatch(f"{name} has the shape {array.shape}, not {shape}")
+    if array.dtype.kind not in "iu":
+        raise PackageMismatch(f"{name} holds {array.dtype}, not indices")
+    if array.size and (array.min() < low or array.max() >= high):
+        raise PackageMismatch(f"{name} points beyond what there is")
+
+
+def check_png(path: Path, size_px: tuple[int, int], kind: tuple[int, int]) -> None:
+    """Check the header of an image: a PNG of this width and height, with these bits and colour type.
+
+    Raises:
+        PackageMismatch: it is something else.
+    """
+    with path.open("rb") as file:
+        header = file.read(26)
+    width, height = int.from_bytes(header[16:20], "big"), int.from_bytes(header[20:24], "big")
+    if len(header) < 26 or header[:8] != _PNG_SIGNATURE or header[12:16] != b"IHDR":
+        raise PackageMismatch(f"{path.name} is not a PNG file")
+    if (width, height) != tuple(size_px):
+        raise PackageMismatch(f"{path.name} is {width} x {height} pixels, not {size_px[0]} x {size_px[1]}")
+    if (header[24], header[25]) != kind:
+        raise PackageMismatch(f"{path.name} has the wrong colours or number of bits")
