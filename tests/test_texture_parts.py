@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from ml_backend.head.head_file import load_head
 from ml_backend.texture.colour import log_from_srgb_bytes, srgb_bytes_from_log
@@ -144,4 +143,3 @@ def test_a_dim_face_in_a_bright_photo_is_partly_dark_skin_and_a_fitting_one_is_k
 
 def test_the_texel_map_is_kept_per_head(head):
     assert texel_map(head, SIZE) is texel_map(head, SIZE)
-    assert torch.is_tensor(head.uv)

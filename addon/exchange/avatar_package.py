@@ -147,15 +147,15 @@ def check_target(target: Path) -> None:
     Raises:
         PackageError: a file or another folder lies there, or the parent folder cannot be written.
     """
-    if target.is_dir() and any(target.iterdir()) and not (target / DESCRIPTION_FILE).is_file():
-        raise PackageError(
-            "target_taken", f"{target} holds other files than an avatar.", "Choose a new folder for the avatar."
-        )
-    if target.exists() and not target.is_dir():
-        raise PackageError("target_taken", f"{target} is a file.", "Choose a new folder for the avatar.")
-    # missing folders are made when there is something to put into them
-    parent = next(folder for folder in target.absolute().parents if folder.exists())
     try:
+        if target.is_dir() and any(target.iterdir()) and not (target / DESCRIPTION_FILE).is_file():
+            raise PackageError(
+                "target_taken", f"{target} holds other files than an avatar.", "Choose a new folder for the avatar."
+            )
+        if target.exists() and not target.is_dir():
+            raise PackageError("target_taken", f"{target} is a file.", "Choose a new folder for the avatar.")
+        # missing folders are made when there is something to put into them
+        parent = next(folder for folder in target.absolute().parents if folder.exists())
         with tempfile.TemporaryFile(dir=parent) as probe:
             probe.write(b"\0")
     except OSError as error:

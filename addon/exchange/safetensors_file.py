@@ -64,7 +64,9 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
         raise _damaged(path, "its metadata are not texts")
     entries = [_entry(path, name, record) for name, record in header.items()]
     _check_layout(path, entries, content.size - data_start)
-    arrays = {entry.name: _array(content[data_start + entry.start : data_start + entry.end], entry) for entry in entries}
+    arrays = {
+        entry.name: _array(content[data_start + entry.start : data_start + entry.end], entry) for entry in entries
+    }
     return arrays, metadata
 
 

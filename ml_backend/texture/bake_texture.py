@@ -21,7 +21,7 @@ from ml_backend.texture.colour import (
     srgb_bytes_from_log,
     with_calm_colour,
 )
-from ml_backend.texture.completion import CompletedSkin, complete_skin, skin_grain
+from ml_backend.texture.completion import complete_skin, skin_grain
 from ml_backend.texture.delighting import left_over_light, log_shading, with_softer_folds, without_shine
 from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
 from ml_backend.texture.face_contours import IRIS_CENTRE_LEFT, IRIS_CENTRE_RIGHT
@@ -136,14 +136,14 @@ def bake_texture(
     cleaned = _without_light(skin, scene, log_model)
     typical = smooth_step(scene.projection.facing, *TYPICAL_FACING) * (1.0 - scene.features.brows)
     typical = typical * (1.0 - scene.features.eyes)
-    completed = complete_skin(
+    skin_log = complete_skin(
         scene.texels, scene.smoother, cleaned, skin.confidence, typical, log_model, head.mirror_vertex.cpu().numpy(),
         prior=_skin_difference(cleaned, log_model, skin), texels_per_m=scene.areas.texels_per_m,
     )  # fmt: skip
-    small = completed.log_albedo + (hair_log - completed.log_albedo) * hair_cover[..., None]
+    small = skin_log + (hair_log - skin_log) * hair_cover[..., None]
     small = _other_parts(small, log_parts, scene)
 
-    fine = _fine_detail(log_photo, skin, completed, hair_cover, scene)
+    fine = _fine_detail(log_photo, skin, scene)
     log_albedo = cv2.resize(small, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
     log_albedo += fine[..., None]
     irises = _paint_eyes(log_albedo, pixels, landmarks_px, scene, fit, fit.light * float(np.exp(-shift)))
@@ -272,9 +272,7 @@ def _other_parts(log_albedo: np.ndarray, log_model: np.ndarray, scene: Photograp
     return (result + (mouth_log - result) * mouth * scene.areas.skin[..., None]).astype(np.float32)
 
 
-def _fine_detail(
-    log_photo: np.ndarray, skin: SeenSkin, completed: CompletedSkin, hair_cover: np.ndarray, scene: PhotographedHead
-) -> np.ndarray:
+def _fine_detail(log_photo: np.ndarray, skin: SeenSkin, scene: PhotographedHead) -> np.ndarray:
     """(M, M) brightness detail that only the full-size texture can hold; noise where nothing was seen."""
     size_px = log_photo.shape[0]
     brightness = log_photo.mean(axis=-1)
@@ -303,9 +301,9 @@ def _paint_eyes(
     joints = head.joints(fit.shape[None])[0].cpu().numpy()
     pupils = head.landmarks_478.on(torch.from_numpy(scene.neutral)[None], head.triangles)[0].cpu().numpy()
     colours = {}
-    for side, (colour, readable) in read.items():
-        # eyes of two colours are rare, an iris read wrongly is not: each leans on the other
-        mixed = colour if total < 1e-3 else (0.5 + 0.5 * readable) * shared + (0.5 - 0.5 * readable) * shared
+    for side, (colour, _) in read.items():
+        # eyes of two colours are rare, an iris read wrongly is not: both get what was read best
+        mixed = colour if total < 1e-3 else shared
         part = head.part_names.index(f"{side}_eye")
         own = np.unique(head.triangles[head.triangle_part == part].cpu().numpy())
         pupil = pupils[IRIS_CENTRE_LEFT if side == "left" else IRIS_CENTRE_RIGHT]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
@@ -24,21 +22,6 @@ BLEND_STEP_M = 0.001
 MIRROR_TRUST = 0.9
 
 
-@dataclass(frozen=True)
-class CompletedSkin:
-    """Skin without gaps.
-
-    Attributes:
-        log_albedo: (N, N, 3).
-        mirrored: (N, N) 0-1 share of the other half.
-        invented: (N, N) 0-1 share of the albedo model.
-    """
-
-    log_albedo: np.ndarray
-    mirrored: np.ndarray
-    invented: np.ndarray
-
-
 def complete_skin(
     texels: TexelMap,
     smoother: SurfaceSmoother,
@@ -49,7 +32,7 @@ def complete_skin(
     mirror_vertex: np.ndarray,
     prior: np.ndarray,
     texels_per_m: float,
-) -> CompletedSkin:
+) -> np.ndarray:
     """Fill what the photo does not show.
 
     Args:
@@ -62,7 +45,7 @@ def complete_skin(
         texels_per_m: texel scale.
 
     Returns:
-        The skin; where confidence is 1, `log_albedo` itself.
+        (N, N, 3) skin without gaps; well inside the trusted area, `log_albedo` itself.
     """
     count = len(mirror_vertex)
     difference, weight = texels.vertex_means(log_albedo - log_model, confidence * typical, count)
@@ -78,9 +61,7 @@ def complete_skin(
     lift = _matching_lift(texels, smoother, log_albedo - reflected, np.minimum(confidence, reflected_confidence), count)
     mirrored = smooth_step(reflected_confidence, 0.05, 0.75)
     filled = filled + (reflected + lift - filled) * mirrored[..., None]
-    result = _blend(filled, log_albedo, confidence, texels_per_m)
-    share = (1.0 - confidence) * mirrored
-    return CompletedSkin(result, share, (1.0 - confidence) * (1.0 - mirrored))
+    return _blend(filled, log_albedo, confidence, texels_per_m)
 
 
 def _blend(below: np.ndarray, above: np.ndarray, confidence: np.ndarray, texels_per_m: float) -> np.ndarray:
