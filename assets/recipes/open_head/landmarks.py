@@ -17,8 +17,9 @@ from assets.recipes.open_head.face_loops import CONTACT, VERMILION_BORDER
 CONTOUR_YAWS_DEG = tuple(range(-60, 61, 5))
 _LID_EDGE_RING = 3  # ring in BaseMesh.eye_rings on the front edge of the lids
 
-# Right brow from the outer end inwards and the nose, metres from the eye midpoint on the mean head.
-_BROW_XY = ((-0.0500, 0.0120), (-0.0430, 0.0185), (-0.0345, 0.0205), (-0.0255, 0.0190), (-0.0160, 0.0150))
+# Right brow from the outer end inwards and the nose, metres from the eye midpoint on the mean head. The brow is where the
+# tracker sees its own brow points on renders of random heads (left and right averaged); bone does not fix it.
+_BROW_XY = ((-0.0592, 0.0134), (-0.0526, 0.0184), (-0.0428, 0.0210), (-0.0300, 0.0199), (-0.0155, 0.0184))
 _NOSE_BRIDGE_Y = (0.0010, -0.0125, -0.0255, -0.0385)
 _NOSE_BASE_XY = ((-0.0140, -0.0465), (-0.0075, -0.0485), (0.0, -0.0498))
 # Shares of the half width of the mouth, iBUG's spacing.
@@ -27,7 +28,9 @@ _INNER_LIP_SHARE = 0.42
 _CORNER_LOOP = 8  # in LipLoops: where the red ends at the corners
 _LID_SHARES = (0.32, 0.68)  # of the way from the outer to the inner corner
 _CONTOUR_TOP_Y = 0.001  # the contour begins at the height of the eyes
-_OUTLINE_BACK_M = -0.066  # people mark the contour just in front of the ears
+_OUTLINE_BACK_M = -0.060  # people mark the contour just in front of the ears; the cheek there lies this far back
+# The chin's underside: a frontal view sees the outline on it, a little behind the chin's point.
+_CHIN_HALF_WIDTH_M, _CHIN_UNDERSIDE_Y = 0.04, (-0.135, -0.085)
 _CONTOUR_CENTRE = np.array([0.0, -0.035, -0.010])
 
 
@@ -63,9 +66,7 @@ class Landmarks:
     contours: tuple[Embedding, ...]
 
 
-def build_landmarks(
-    base: BaseMesh, mean: np.ndarray, triangles: np.ndarray, triangle_polygon: np.ndarray, ears: np.ndarray
-) -> Landmarks:
+def build_landmarks(base: BaseMesh, mean: np.ndarray, triangles: np.ndarray, triangle_polygon: np.ndarray) -> Landmarks:
     """Find the landmarks on the mean head.
 
     Args:
@@ -73,10 +74,9 @@ def build_landmarks(
         mean: (V, 3) metres.
         triangles: (F, 3) of the whole head.
         triangle_polygon: (F,).
-        ears: (V,) 0-1; they stick out of the face's outline.
     """
     finder = _SurfaceFinder(base, mean, triangles, triangle_polygon)
-    contours = _contours(base, mean, triangles, ears, finder)
+    contours = _contours(base, mean, triangles, finder)
     front = contours[CONTOUR_YAWS_DEG.index(0)]
     places = np.concatenate([_brow_and_nose(finder), _eyes(base, mean), _mouth(base, mean)])
     inner = finder.nearest(places)
@@ -201,11 +201,9 @@ def _at(chain: np.ndarray, xs: tuple[float, ...]) -> list[np.ndarray]:
     return [np.array([x, np.interp(x, chain[:, 0], chain[:, 1]), np.interp(x, chain[:, 0], chain[:, 2])]) for x in xs]
 
 
-def _contours(
-    base: BaseMesh, mean: np.ndarray, triangles: np.ndarray, ears: np.ndarray, finder: _SurfaceFinder
-) -> tuple[Embedding, ...]:
+def _contours(base: BaseMesh, mean: np.ndarray, triangles: np.ndarray, finder: _SurfaceFinder) -> tuple[Embedding, ...]:
     """Follow the face's outline: the far side of a turned head moves along it, the near side stays where it was."""
-    edges = _outline_edges(base, mean, triangles, ears)
+    edges = _outline_edges(base, mean, triangles)
     angles = _even_angles(mean, edges)
     front = _outline(mean, edges, angles, 0.0)
     contours = []
@@ -216,10 +214,13 @@ def _contours(
     return tuple(contours)
 
 
-def _outline_edges(base: BaseMesh, mean: np.ndarray, triangles: np.ndarray, ears: np.ndarray) -> np.ndarray:
+def _outline_edges(base: BaseMesh, mean: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """List the edges (N, 2) that can be the outline: the face proper without nose and lips, which stick out of it."""
     nose_or_lips = (np.abs(mean[:, 0]) < 0.026) & (mean[:, 1] < -0.005) & (mean[:, 1] > -0.088)
-    usable = (base.face_mask > 0.5) & (ears < 0.5) & (mean[:, 2] > _OUTLINE_BACK_M) & ~nose_or_lips
+    low, high = _CHIN_UNDERSIDE_Y
+    under_chin = (np.abs(mean[:, 0]) < _CHIN_HALF_WIDTH_M) & (mean[:, 1] > low) & (mean[:, 1] < high) & (mean[:, 2] > 0)
+    under_chin &= ~base.inner_mouth
+    usable = ((base.face_mask > 0.5) | under_chin) & (mean[:, 2] > _OUTLINE_BACK_M) & ~nose_or_lips
     inside = triangles[usable[triangles].all(axis=1)]
     return np.unique(np.sort(inside[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
 
