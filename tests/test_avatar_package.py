@@ -17,7 +17,9 @@ from addon.exchange.avatar_package import (
     FILES,
     HEAD_FILE,
     PARAMETERS_FILE,
+    AvatarHead,
     AvatarPackage,
+    AvatarParameters,
     check_target,
     read_package,
     write_package,
@@ -48,16 +50,22 @@ def write_again(package: AvatarPackage, target: Path) -> None:
     write_package(target, package.description, package.head, package.parameters, copy_images(package))
 
 
+def arrays_of(record: AvatarHead | AvatarParameters) -> dict[str, np.ndarray]:
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record) if field.name != "masks"}
+
+
 def test_reads_back_as_written(package: AvatarPackage, tmp_path: Path):
     target = tmp_path / "new folder" / "Zoë 写真"
     write_again(package, target)
     again = read_package(target)
     assert again.description == package.description
-    for field in dataclasses.fields(package.head):
-        if field.name != "masks":
-            np.testing.assert_array_equal(getattr(again.head, field.name), getattr(package.head, field.name))
+    for name, array in arrays_of(package.head).items():
+        np.testing.assert_array_equal(arrays_of(again.head)[name], array)
+    for name, array in arrays_of(package.parameters).items():
+        np.testing.assert_array_equal(arrays_of(again.parameters)[name], array)
     assert again.head.masks.keys() == package.head.masks.keys()
-    np.testing.assert_array_equal(again.parameters.light, package.parameters.light)
+    for name, mask in package.head.masks.items():
+        np.testing.assert_array_equal(again.head.masks[name], mask)
     assert sorted(path.name for path in target.iterdir()) == sorted([*FILES, "avatar.json"])
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
@@ -115,6 +123,32 @@ def test_other_files_are_never_replaced(tmp_path: Path):
         with pytest.raises(PackageError):
             check_target(tmp_path / name)
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+
+
+def test_a_package_with_a_file_of_the_users_is_never_replaced(package: AvatarPackage, tmp_path: Path):
+    target = tmp_path / "avatar"
+    write_again(package, target)
+    (target / ".DS_Store").write_bytes(b"a desktop looked at it")
+    check_target(target)
+    (target / "notes.txt").write_text("my own")
+    with pytest.raises(PackageError, match="other files"):
+        write_again(package, target)
+    assert (target / "notes.txt").read_text() == "my own"
+    read_package(target)
+
+
+def test_another_programs_avatar_json_is_never_replaced(tmp_path: Path):
+    (tmp_path / "avatar.json").write_text('{"user": "me"}')
+    with pytest.raises(PackageError, match="other files"):
+        check_target(tmp_path)
+
+
+def test_a_damaged_package_may_be_replaced(package: AvatarPackage, tmp_path: Path):
+    target = tmp_path / "avatar"
+    write_again(package, target)
+    (target / HEAD_FILE).unlink()
+    write_again(package, target)
+    read_package(target)
 
 
 def test_checking_a_target_makes_nothing(tmp_path: Path):
@@ -195,6 +229,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "photo of another size": (set_json("camera", "image_size_px", value=[9, 9]), "photo.png is 96 x 120"),
     "pose incomplete": (set_json("photo_state", "pose", value={}), "does not name the joints"),
     "pose too short": (set_json("photo_state", "pose", "jaw", value=[0, 1]), "has 2 values, not 3"),
+    "number not a number": (set_json("displacement", "scale_mm", value=float("nan")), "not a finite number"),
+    "number beyond floats": (set_json("displacement", "scale_mm", value=10**400), "not a finite number"),
+    "number a truth": (set_json("displacement", "scale_mm", value=True), "not of type float"),
+    "size a fraction": (set_json("texture", "size_px", value=64.5), "not of type int"),
+    "name a list": (set_json("name", value=["a"]), "name is not of type str"),
+    "expression twice": (set_json("expression_names", value=["a", "a", "b"]), "unknown name"),
+    "json a list": (lambda folder: (folder / "avatar.json").write_text("[]"), "does not describe an avatar"),
+    "json endlessly deep": (lambda folder: (folder / "avatar.json").write_text("[" * 100_000), "not readable"),
     "number infinite": (set_json("displacement", "scale_mm", value=float("inf")), "not a finite number"),
     "scale zero": (set_json("displacement", "scale_mm", value=0), "not positive"),
     "texture of another size": (set_json("texture", "size_px", value=128), "albedo.png is 64 x 64"),
@@ -204,6 +246,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "polygon of two corners": (set_value("polygons", (0, 2), -1), "fewer than three corners"),
     "part unknown": (set_value("polygon_part", (0,), 7), "polygon_part points beyond"),
     "weights heavy": (set_value("skinning_weights", (0, 0), 5), "do not sum to 1"),
+    "limits empty": (set_value("expression_limits", (0, 0), 1), "empty range"),
     "joint tree": (set_value("parents", (2,), 0), "another tree"),
     "array missing": (
         lambda folder: change_arrays(folder, HEAD_FILE, lambda arrays: arrays.pop("uv")),
@@ -247,15 +290,39 @@ def test_damage_is_refused_with_its_reason(tmp_path: Path, name: str):
     assert refusal.value.hint
 
 
+@pytest.mark.parametrize("name", [*FILES, "avatar.json"])
+@pytest.mark.parametrize("damage", ["removed", "cut in half", "one bit flipped", "emptied", "a folder"])
+def test_damage_of_every_file_is_noticed(package: AvatarPackage, tmp_path: Path, name: str, damage: str):
+    folder = tmp_path / "avatar"
+    write_again(package, folder)
+    content = bytearray((folder / name).read_bytes())
+    (folder / name).unlink()
+    if damage == "cut in half":
+        (folder / name).write_bytes(content[: len(content) // 2])
+    elif damage == "one bit flipped":
+        # in the description: within the word "format"
+        content[5 if name == "avatar.json" else len(content) // 2] ^= 1
+        (folder / name).write_bytes(content)
+    elif damage == "emptied":
+        (folder / name).touch()
+    elif damage == "a folder":
+        (folder / name).mkdir()
+    with pytest.raises(PackageError) as refusal:
+        read_package(folder)
+    assert refusal.value.message.endswith(".")
+    assert refusal.value.hint
+
+
 def test_other_folders_are_not_packages(tmp_path: Path):
     with pytest.raises(PackageError) as refusal:
         read_package(tmp_path)
     assert refusal.value.code == "not_a_package"
 
 
-def test_newer_package_is_named_as_such(tmp_path: Path):
+@pytest.mark.parametrize("version", [2, 0, "1", None, 1.5])
+def test_another_version_is_named_as_such(tmp_path: Path, version: object):
     package = small_package(tmp_path / "avatar", "orthographic")
-    set_json("schema_version", value=2)(package.folder)
+    set_json("schema_version", value=version)(package.folder)
     with pytest.raises(PackageError) as refusal:
         read_package(package.folder)
     assert refusal.value.code == "package_version"

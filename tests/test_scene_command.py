@@ -34,19 +34,27 @@ def answers(result: subprocess.CompletedProcess[str]) -> list[str]:
     return result.stdout.splitlines()
 
 
-def test_warm_process_takes_one_job(tmp_path):
+def job_line(package: Path, blend: Path) -> str:
+    return json.dumps({"package": str(package), "blend": str(blend), "preview": None}) + "\n"
+
+
+def test_warm_process_does_one_job_after_the_other(tmp_path):
     small_package(tmp_path / "päckage 包", "perspective")
-    blend = tmp_path / "out put" / "avätar.blend"
-    job = {"package": str(tmp_path / "päckage 包"), "blend": str(blend), "preview": None}
-    result = run_scene("-", standard_input=json.dumps(job) + "\n")
-    ready, answer = answers(result)
+    small_package(tmp_path / "second", "orthographic")
+    blends = [tmp_path / "out put" / "avätar.blend", tmp_path / "second.blend"]
+    lines = job_line(tmp_path / "päckage 包", blends[0]) + "\n" + job_line(tmp_path / "second", blends[1])
+    result = run_scene("-", standard_input=lines)
+    ready, *rest = answers(result)
     assert ready == "ready"
-    document = json.loads(answer)
-    assert document["done"] is True
-    assert set(document["timings_s"]) == {"read_package", "blender_objects", "save_blend"}
+    documents = [json.loads(answer) for answer in rest]
+    assert [document["done"] for document in documents] == [True, True]
+    assert set(documents[0]["timings_s"]) == {"read_package", "blender_objects", "save_blend"}
     assert result.returncode == 0
-    with bpy.data.libraries.load(str(blend)) as (stored, _):
-        assert "Zoë small" in stored.objects
+    for blend in blends:
+        with bpy.data.libraries.load(str(blend)) as (stored, _):
+            # the second file holds nothing of the first
+            assert sorted(stored.objects) == sorted(name for name in stored.objects if name.startswith("Zoë small"))
+            assert stored.objects.count("Zoë small") == 1
 
 
 def test_warm_process_without_job_ends_quietly():
@@ -54,20 +62,32 @@ def test_warm_process_without_job_ends_quietly():
     assert (answers(result), result.returncode) == (["ready"], 0)
 
 
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [
-        ("not json", "job_unreadable"),
-        ('["a list"]', "job_unreadable"),
-        ('{"package": "nowhere"}', "job_unreadable"),
-        ('{"package": "/nowhere/at/all", "blend": "x.blend", "preview": null}', None),
-    ],
+UNREADABLE_JOBS = (
+    "not json",
+    '["a list"]',
+    '{"package": "nowhere"}',
+    '{"package": 3, "blend": "x.blend"}',
 )
-def test_warm_process_says_what_failed(line, code):
-    result = run_scene("-", standard_input=line + "\n")
-    failed = json.loads(answers(result)[1])["failed"]
-    assert failed["message"] and failed["hint"]
-    assert code is None or failed["code"] == code
+
+
+def test_warm_process_says_what_failed_and_goes_on(tmp_path):
+    small_package(tmp_path / "package", "orthographic")
+    missing = job_line(tmp_path / "nothing", tmp_path / "x.blend")
+    good = job_line(tmp_path / "package", tmp_path / "a.blend")
+    result = run_scene("-", standard_input="".join(line + "\n" for line in UNREADABLE_JOBS) + missing + good)
+    failures = [json.loads(answer)["failed"] for answer in answers(result)[1:-1]]
+    assert [failure["code"] for failure in failures] == ["job_unreadable"] * len(UNREADABLE_JOBS) + ["not_a_package"]
+    assert all(failure["message"] and failure["hint"] for failure in failures)
+    assert json.loads(answers(result)[-1])["done"] is True
+    assert result.returncode == 0
+    assert not (tmp_path / "x.blend").exists()
+
+
+def test_warm_process_ends_with_the_status_of_the_last_job(tmp_path):
+    small_package(tmp_path / "package", "orthographic")
+    good = job_line(tmp_path / "package", tmp_path / "a.blend")
+    result = run_scene("-", standard_input=good + "not json\n")
+    assert ["done" in json.loads(answer) for answer in answers(result)[1:]] == [True, False]
     assert result.returncode == 2
 
 

@@ -67,6 +67,7 @@ def toy_head(seed: int = 0) -> HeadModel:
         landmarks_68=points(68),
         landmarks_478=points(478),
         landmarks_478_weight=torch.ones(478),
+        landmarks_478_view_bias=torch.zeros(478, 2, 5),
         contour=points(3, 17),
         contour_yaw=torch.tensor([-0.5, 0.0, 0.5]),
         masks=masks,

@@ -6,13 +6,9 @@ Blender side relies on, and refuses what is damaged with the reason.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -31,6 +27,7 @@ from .package_checks import (
 )
 from .safetensors_file import read_safetensors, write_safetensors
 from .typed_json import JsonMismatch, decode, encode
+from .whole_folder import check_place, whole_folder
 
 DESCRIPTION_FILE = "avatar.json"
 HEAD_FILE = "head.safetensors"
@@ -42,6 +39,9 @@ THUMBNAIL_FILE = "thumbnail.png"
 FILES = (HEAD_FILE, PARAMETERS_FILE, PHOTO_FILE, ALBEDO_FILE, DISPLACEMENT_FILE, THUMBNAIL_FILE)
 MASK_PREFIX = "mask_"
 THUMBNAIL_PX = 256
+# what desktops put into folders that are looked at
+_DESKTOP_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
+_FORMAT_WITHIN = 64
 # no description comes near this; a larger file is something else
 MAX_DESCRIPTION_BYTES = 16 * 2**20
 
@@ -56,6 +56,7 @@ class AvatarHead:
         uv: (U,2); uv_polygons: (Q,4); uv_triangles: (F,3).
         polygon_part: (Q,) index into the description's part_names.
         arkit_keys: (52,V,3); expression_keys: (E,V,3): offsets at 1.
+        expression_limits: (E,2) the range in which each expression coefficient looks right.
         joints: (5,3); parents: (5,); skinning_weights: (V,5); pose_basis: (V,3,36).
         masks: region name -> (V,) 0-1.
     """
@@ -70,6 +71,7 @@ class AvatarHead:
     polygon_part: np.ndarray
     arkit_keys: np.ndarray
     expression_keys: np.ndarray
+    expression_limits: np.ndarray
     joints: np.ndarray
     parents: np.ndarray
     skinning_weights: np.ndarray
@@ -121,9 +123,7 @@ def write_package(
     Raises:
         PackageError: the place cannot be written, the disk is full, or something else lies there.
     """
-    target = target.resolve()
-    check_target(target)
-    with _beside(target) as folder:
+    with whole_folder(target, _is_nothing_but_a_package) as folder:
         arrays = {field.name: getattr(head, field.name) for field in fields(head) if field.name != "masks"}
         arrays |= {MASK_PREFIX + name: mask for name, mask in head.masks.items()}
         write_safetensors(folder / HEAD_FILE, arrays)
@@ -147,69 +147,17 @@ def check_target(target: Path) -> None:
     Raises:
         PackageError: a file or another folder lies there, or the parent folder cannot be written.
     """
-    try:
-        if target.is_dir() and any(target.iterdir()) and not (target / DESCRIPTION_FILE).is_file():
-            raise PackageError(
-                "target_taken", f"{target} holds other files than an avatar.", "Choose a new folder for the avatar."
-            )
-        if target.exists() and not target.is_dir():
-            raise PackageError("target_taken", f"{target} is a file.", "Choose a new folder for the avatar.")
-        # missing folders are made when there is something to put into them
-        parent = next(folder for folder in target.absolute().parents if folder.exists())
-        with tempfile.TemporaryFile(dir=parent) as probe:
-            probe.write(b"\0")
-    except OSError as error:
-        raise _unwritable(target, error) from error
+    check_place(target, _is_nothing_but_a_package)
 
 
-@contextlib.contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """A temporary folder beside the target, which takes its place when the block ends well, else vanishes."""
-    folder = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-        folder.chmod(0o755)
-        yield folder
-        _flush(folder)
-        _replace(folder, target)
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _replace(folder: Path, target: Path) -> None:
-    """Rename the new folder to the target; the old one stays until the new one is in place."""
-    if not target.exists():
-        folder.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-    target.rename(old / "package")
-    try:
-        folder.rename(target)
-    except OSError:
-        (old / "package").rename(target)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _flush(folder: Path) -> None:
-    """Bring the files to the disk, so that a full disk shows before the rename."""
-    for path in folder.iterdir():
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-
-
-def _unwritable(target: Path, error: OSError) -> PackageError:
-    reason = error.strerror or str(error)
-    return PackageError(
-        "target_unwritable",
-        f"The avatar could not be written to {target}: {reason}.",
-        "Choose a folder that you may write to and that has room.",
-    )
+def _is_nothing_but_a_package(folder: Path) -> bool:
+    """Whether a folder may be replaced: an avatar, perhaps a damaged one, and no file of the user's own."""
+    names = {path.name for path in folder.iterdir()}
+    if DESCRIPTION_FILE not in names or not names <= {*FILES, DESCRIPTION_FILE, *_DESKTOP_FILES}:
+        return False
+    with (folder / DESCRIPTION_FILE).open("rb") as file:
+        # the writer names the format first
+        return f'"{FORMAT}"'.encode() in file.read(_FORMAT_WITHIN)
 
 
 def read_package(folder: Path) -> AvatarPackage:

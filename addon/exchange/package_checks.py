@@ -65,6 +65,7 @@ def check_head(head: AvatarHead, description: AvatarDescription) -> None:
         "uv": (corners, 2),
         "arkit_keys": (NUM_ARKIT, count, 3),
         "expression_keys": (len(description.expression_names), count, 3),
+        "expression_limits": (len(description.expression_names), 2),
         "joints": (NUM_JOINTS, 3),
         "skinning_weights": (count, NUM_JOINTS),
         "pose_basis": (count, 3, 9 * (NUM_JOINTS - 1)),
@@ -87,6 +88,8 @@ def check_head(head: AvatarHead, description: AvatarDescription) -> None:
     _check_polygons(head)
     if tuple(head.parents.tolist()) != JOINT_PARENTS:
         raise PackageMismatch("parents is another tree than root, neck, jaw and eyes")
+    if (head.expression_limits[:, 0] >= head.expression_limits[:, 1]).any():
+        raise PackageMismatch("expression_limits has an empty range")
     if count and np.abs(head.skinning_weights.sum(1) - 1).max() > WEIGHT_SUM_TOLERANCE:
         raise PackageMismatch("skinning_weights do not sum to 1")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 import types
 import typing
 from typing import Any, TypeVar
@@ -90,7 +90,8 @@ def _decode_tuple(item_types: tuple[Any, ...], value: Any, where: str) -> tuple[
 
 def _decode_scalar(expected: Any, value: Any, where: str) -> Any:
     if expected is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value):
+        # a whole number may be beyond every float, and NaN compares with nothing
+        if not abs(value) <= sys.float_info.max:
             raise JsonMismatch(f"{where} is not a finite number")
         return float(value)
     if type(value) is not expected:

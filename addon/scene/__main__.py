@@ -3,9 +3,10 @@
     python -m addon.scene PACKAGE --blend FILE.blend [--preview PREVIEW.png]
     python -m addon.scene -
 
-With `-` it loads Blender first and prints the line `ready`; then it reads one line of JSON,
-{"package": PATH, "blend": PATH, "preview": PATH or null}, and answers with one: {"done": true, "timings_s": {...}} or
-{"failed": {"code": ..., "message": ..., "hint": ...}}. Exit status: 0 done, 2 an expected failure, 1 a defect.
+With `-` it loads Blender first and prints the line `ready`; then it serves jobs until the input ends. A job is one line
+of JSON, {"package": PATH, "blend": PATH, "preview": PATH or null}, and each gets one in answer: {"done": true,
+"timings_s": {...}} or {"failed": {"code": ..., "message": ..., "hint": ...}}. Exit status: 0 done, 2 an expected
+failure, 1 a defect; with `-`, that of the last job.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -40,7 +42,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m addon.scene", description="An avatar package becomes a .blend file."
     )
-    parser.add_argument("package", help="folder of the avatar package, or - to take one job from standard input")
+    parser.add_argument("package", help="folder of the avatar package, or - to take jobs from standard input")
     parser.add_argument("--blend", type=Path, help="the .blend file to write")
     parser.add_argument("--preview", type=Path, help="the preview sheet to write (PNG)")
     options = parser.parse_args(arguments)
@@ -63,35 +65,44 @@ def _own_standard_output() -> TextIO:
 
 
 def _serve(answers: TextIO) -> int:
-    """Load Blender, wait for one job, do it, answer."""
+    """Load Blender, then do and answer the jobs one after the other; returns the status of the last."""
 
     def answer(document: dict) -> None:
         print(json.dumps(document), file=answers, flush=True)
 
+    def done(timings_s: dict[str, float]) -> None:
+        answer({"done": True, "timings_s": timings_s})
+
     def failed(error: LikenessError) -> None:
         answer({"failed": {"code": error.code, "message": error.message, "hint": error.hint}})
 
-    def work() -> dict[str, float] | None:
-        # everything a job needs is loaded before the process calls itself ready
-        from . import build_avatar  # noqa: F401
-        from .scene_settings import empty_scene
+    # everything a job needs is loaded before the process calls itself ready
+    from . import build_avatar  # noqa: F401
+    from .scene_settings import empty_scene
 
-        empty_scene()
-        print("ready", file=answers, flush=True)
-        line = sys.stdin.readline()
-        return _run(_read_job(line)) if line.strip() else None
+    empty_scene()
+    sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+    print("ready", file=answers, flush=True)
+    status = _DONE
+    # not `for line in sys.stdin`, which would read ahead
+    for line in iter(sys.stdin.readline, ""):
+        if line.strip():
+            status = _report(partial(_run_line, line), done, failed)
+    return status
 
-    return _report(work, lambda timings: timings is not None and answer({"done": True, "timings_s": timings}), failed)
+
+def _run_line(line: str) -> dict[str, float]:
+    return _run(_read_job(line))
 
 
 def _report(
-    work: Callable[[], dict[str, float] | None],
-    on_done: Callable[[dict[str, float] | None], object],
+    work: Callable[[], dict[str, float]],
+    on_done: Callable[[dict[str, float]], None],
     on_failure: Callable[[LikenessError], None],
 ) -> int:
-    """The edge of the process: every outcome becomes a report and an exit status."""
+    """The edge of a job: every outcome becomes a report and an exit status."""
     try:
-        on_done(work())
+        timings_s = work()
     except LikenessError as error:
         on_failure(error)
         return _FAILED
@@ -99,6 +110,7 @@ def _report(
         traceback.print_exc()
         on_failure(LikenessError("defect", f"Building the avatar failed: {error}.", "Please report this."))
         return _DEFECT
+    on_done(timings_s)
     return _DONE
 
 
@@ -142,8 +154,8 @@ def _run(job: Job) -> dict[str, float]:
     return timings
 
 
-def _table(timings: dict[str, float] | None) -> str:
-    return "\n".join(f"{stage:16} {seconds:7.2f} s" for stage, seconds in (timings or {}).items())
+def _table(timings: dict[str, float]) -> str:
+    return "\n".join(f"{stage:16} {seconds:7.2f} s" for stage, seconds in timings.items())
 
 
 def _print_failure(error: LikenessError) -> None:

@@ -174,8 +174,10 @@ def _add_keys(
         for key_name, offsets in zip(ARKIT_NAMES, head.arkit_keys, strict=True)
     ]
     own = [
-        ShapeKey(key_name, blender_from_model(offsets), (min(0.0, value), max(1.0, value)))
-        for key_name, offsets, value in zip(key_names, head.expression_keys, values, strict=True)
+        ShapeKey(key_name, blender_from_model(offsets), (min(float(low), value), max(float(high), value)))
+        for key_name, offsets, (low, high), value in zip(
+            key_names, head.expression_keys, head.expression_limits, values, strict=True
+        )
     ]
     keys = add_shape_keys(mesh_object, [*arkit, *own])
     add_pose_correctives(mesh_object, armature_object, head.pose_basis)

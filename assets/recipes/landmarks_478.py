@@ -14,10 +14,12 @@ import torch
 from scipy.spatial import cKDTree
 
 from addon.exchange.safetensors_file import write_safetensors
+from ml_backend.coarse.view_bias import NUM_FEATURES, image_axes, view_features
 from ml_backend.head.albedo_model import AlbedoModel, load_albedo_model
 from ml_backend.head.closest_point import closest_barycentric, closest_points
 from ml_backend.head.head_file import head_from_arrays, read_head_file
 from ml_backend.head.head_model import HeadModel, vertex_normals
+from ml_backend.head.skinning import rotation_matrices
 from ml_backend.rendering.camera import SCALED_ORTHOGRAPHIC, Camera
 from ml_backend.rendering.render_head import render_head
 from ml_backend.rendering.spherical_harmonics import ambient_light
@@ -31,6 +33,10 @@ SEED = 478
 # renders stay near the frontal view, where every point is seen; radians, one standard deviation
 TURN_SIGMA = (0.12, 0.18, 0.05)
 SHAPE_SIGMA = 0.7
+# The tracker's bias is measured to these turns (pitch, yaw, roll; radians), with a few ARKit shapes active at a time.
+NUM_TURNED_RENDERS = 240
+MAX_TURN = (0.5, 1.0, 0.3)
+SHARE_OF_EXPRESSIONS = 0.08
 # Brows: thickness as a share of the texture's side (about 7 mm on the face), dark brown in linear RGB.
 BROW_TEXTURE_PX = 1024
 BROW_THICKNESS = 0.017
@@ -50,12 +56,48 @@ def embed_landmarks(head_file: Path, albedo_file: Path | None = None, tracker_fi
     """
     arrays, metadata = read_head_file(head_file)
     head = head_from_arrays(arrays, metadata)
-    hits = collect_hits(head, load_albedo_model(albedo_file), FaceTracker(tracker_file))
+    albedo, tracker = load_albedo_model(albedo_file), FaceTracker(tracker_file)
+    hits = collect_hits(head, albedo, tracker)
     triangle, barycentric, scatter = consensus(head, hits)
     arrays["landmarks_478_triangle"] = triangle.astype(np.int32)
     arrays["landmarks_478_barycentric"] = barycentric.astype(np.float32)
     arrays["landmarks_478_weight"] = (1 / (1 + (scatter / HALF_WEIGHT_SCATTER_M) ** 2)).astype(np.float32)
+    head = head_from_arrays(arrays, metadata)
+    arrays["landmarks_478_view_bias"] = measure_view_bias(head, albedo, tracker).astype(np.float32)
     write_safetensors(head_file, arrays, metadata)
+
+
+def measure_view_bias(head: HeadModel, albedo: AlbedoModel, tracker: FaceTracker) -> np.ndarray:
+    """Fit how the tracker strays from the embedding with the view (ml_backend/coarse/view_bias.py).
+
+    Returns:
+        (478,2,5) metres, by ridge regression over renders of random heads, expressions, lights and views.
+    """
+    generator = torch.Generator().manual_seed(SEED + 1)
+    features, strays = [], []
+    for _ in range(NUM_TURNED_RENDERS):
+        pose = torch.zeros(15)
+        pose[:3] = torch.tensor(MAX_TURN) * (2 * torch.rand(3, generator=generator) - 1)
+        shape = SHAPE_SIGMA * torch.randn(head.num_shape, generator=generator)
+        strength = 0.5 * torch.rand(len(head.arkit_expression), generator=generator)
+        strength *= torch.rand(len(strength), generator=generator) < SHARE_OF_EXPRESSIONS
+        pose = pose + strength @ head.arkit_pose
+        posed = head.vertices(shape[None], (strength @ head.arkit_expression)[None], pose[None])[0]
+        camera = _camera(posed)
+        colours = albedo.texture(0.7 * torch.randn(albedo.basis.shape[0], generator=generator)).clamp(0, 1)
+        photo = render_head(head, posed, camera, _soft_light(generator), paint_brows(head, colours))
+        faces = tracker.find_faces(photo, max_faces=1)
+        if faces:
+            rotation = rotation_matrices(pose[:3])
+            expected = camera.project(head.landmarks_478.on(posed[None], head.triangles)[0])[:, :2]
+            stray = torch.from_numpy(faces[0].landmarks_px[:, :2]) - expected
+            strays.append((stray @ image_axes(rotation).T / PX_PER_M).numpy())
+            features.append(view_features(rotation).numpy())
+    design = np.stack(features)
+    goal = np.stack(strays).reshape(len(design), -1)
+    # a tenth of a render's worth of doubt on each term: the far corners of the views are thinly covered
+    normal = design.T @ design + 0.1 * np.eye(NUM_FEATURES)
+    return np.linalg.solve(normal, design.T @ goal).T.reshape(478, 2, NUM_FEATURES)
 
 
 def collect_hits(head: HeadModel, albedo: AlbedoModel, tracker: FaceTracker) -> np.ndarray:
@@ -81,7 +123,7 @@ def collect_hits(head: HeadModel, albedo: AlbedoModel, tracker: FaceTracker) -> 
 
 
 def paint_brows(head: HeadModel, texture: torch.Tensor) -> torch.Tensor:
-    """Paint brows along the head's iBUG brow landmarks: the averaged albedo has hardly any, and the tracker looks for them.
+    """Paint brows along the head's iBUG brow landmarks: the averaged albedo has hardly any, the tracker looks for them.
 
     Args:
         texture: (R,R,3) linear.

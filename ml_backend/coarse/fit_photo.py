@@ -23,6 +23,7 @@ from ml_backend.coarse.photometric_term import PhotometricTerm
 from ml_backend.coarse.prior_term import PriorTerm
 from ml_backend.coarse.rigid_start import rigid_start
 from ml_backend.coarse.silhouette_term import SilhouetteTerm
+from ml_backend.coarse.view_bias import view_bias_px
 from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel
 from ml_backend.tracking.face_tracker import TrackedFace
@@ -152,8 +153,9 @@ def _photometric_term(
 def ibug_landmarks(head: HeadModel, parameters: FitParameters, landmarks: torch.Tensor) -> torch.Tensor:
     """Where the fitted head has what the tracker calls the 68 iBUG landmarks.
 
-    Inside the face these are the head's own points. A contour landmark that faces away lies wherever the head's
-    silhouette is nearest, as in the first paper's eq. 1: an outline has no points of its own.
+    Inside the face these are the head's own points, seen with the tracker's bias at this view. A contour landmark that
+    faces away lies wherever the head's silhouette is nearest, as in the first paper's eq. 1: an outline has no points
+    of its own.
 
     Args:
         landmarks: (478,3) of the tracker, pixels.
@@ -163,14 +165,15 @@ def ibug_landmarks(head: HeadModel, parameters: FitParameters, landmarks: torch.
     """
     posed = head.vertices(parameters.shape[None], parameters.expression[None], parameters.pose[None])
     index = torch.as_tensor(IBUG_68_FROM_478)
-    points = head.landmarks_478.on(posed, head.triangles)[0, index]
+    image = parameters.camera.project(head.landmarks_478.on(posed, head.triangles)[0, index])[:, :2]
+    image = image + view_bias_px(head.landmarks_478_view_bias[index], parameters.pose[:3], parameters.px_per_m)
     silhouette = SilhouetteTerm(head, landmark_targets(landmarks, head))
     corners, weights = silhouette.correspondences(parameters)
-    on_contour = (posed[0, corners] * weights[..., None]).sum(1)
+    on_contour = parameters.camera.project((posed[0, corners] * weights[..., None]).sum(1))[:, :2]
     place = {int(number): row for row, number in enumerate(silhouette.index)}
     for number, landmark in enumerate(index[:NUM_CONTOUR].tolist()):
-        points[number] = on_contour[place[landmark]]
-    return parameters.camera.project(points)[:, :2]
+        image[number] = on_contour[place[landmark]]
+    return image
 
 
 def landmark_error_percent(head: HeadModel, parameters: FitParameters, landmarks: torch.Tensor) -> float:

@@ -11,6 +11,7 @@ import torch
 
 from ml_backend.coarse.gauss_newton import Residuals
 from ml_backend.coarse.parameters import FitParameters, linearize_points
+from ml_backend.coarse.view_bias import view_bias_px
 from ml_backend.head.head_model import HeadModel
 from ml_backend.tracking.landmark_topology import EYES, IRISES, LIPS
 
@@ -66,9 +67,11 @@ class LandmarkTerm:
         self.corner_index = local
         self.corner_weight = head.landmarks_478.barycentric[self.index]
         self.targets = targets
+        self.view_bias = head.landmarks_478_view_bias[self.index].to(self.model.template.dtype)
 
     def __call__(self, parameters: FitParameters) -> Residuals:
         point = linearize_points(self.model, parameters, self.corner_index, self.corner_weight)
         weight = self.targets.weight[self.index] * residual_scale(parameters)
-        difference = (point.image - self.targets.image[self.index]) * weight[:, None]
+        stray = view_bias_px(self.view_bias, parameters.pose[:3], parameters.px_per_m)
+        difference = (point.image + stray - self.targets.image[self.index]) * weight[:, None]
         return Residuals(difference, point.image_by_parameters * weight[:, None, None], ROBUST_SCALE)

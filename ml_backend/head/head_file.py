@@ -89,6 +89,7 @@ def head_from_arrays(arrays: dict[str, np.ndarray], metadata: dict[str, str], de
     value = {key: torch.from_numpy(np.ascontiguousarray(arrays[key], np.float32)).to(device) for key in _FLOAT_KEYS}
     index = {key: torch.from_numpy(np.ascontiguousarray(arrays[key], np.int64)).to(device) for key in _INDEX_KEYS}
     regressor, shape_basis = value["joint_regressor"], value["shape_basis"]
+    num_expression = value["expression_basis"].shape[2]
     skinned = SkinnedModel(
         template=value["template"],
         shape_basis=shape_basis,
@@ -117,6 +118,7 @@ def head_from_arrays(arrays: dict[str, np.ndarray], metadata: dict[str, str], de
         landmarks_68=SurfacePoints(index["landmarks_68_triangle"], value["landmarks_68_barycentric"]),
         landmarks_478=SurfacePoints(index["landmarks_478_triangle"], value["landmarks_478_barycentric"]),
         landmarks_478_weight=value["landmarks_478_weight"],
+        landmarks_478_view_bias=_optional(arrays, "landmarks_478_view_bias", np.zeros((478, 2, 5)), device),
         contour=SurfacePoints(index["contour_triangle"], value["contour_barycentric"]),
         contour_yaw=value["contour_yaw"],
         masks={
@@ -127,15 +129,14 @@ def head_from_arrays(arrays: dict[str, np.ndarray], metadata: dict[str, str], de
         mirror_vertex=index["mirror_vertex"],
         arkit_expression=value["arkit_expression"],
         arkit_pose=value["arkit_pose"],
-        expression_limits=_expression_limits(arrays, device),
+        # named expressions, which need not say so, run from 0 to 1
+        expression_limits=_optional(arrays, "expression_limits", np.tile([0.0, 1.0], (num_expression, 1)), device),
     )
 
 
-def _expression_limits(arrays: dict[str, np.ndarray], device: str) -> torch.Tensor:
-    """(E,2); named expressions, which need not say so, run from 0 to 1."""
-    count = arrays["expression_basis"].shape[2]
-    limits = arrays.get("expression_limits", np.tile([0.0, 1.0], (count, 1)))
-    return torch.from_numpy(np.ascontiguousarray(limits, np.float32)).to(device)
+def _optional(arrays: dict[str, np.ndarray], key: str, absent: np.ndarray, device: str) -> torch.Tensor:
+    """An array of the file, or what stands for it where the file has none."""
+    return torch.from_numpy(np.ascontiguousarray(arrays.get(key, absent), np.float32)).to(device)
 
 
 def _check_shapes(arrays: dict[str, np.ndarray]) -> None:

@@ -47,6 +47,7 @@ class HeadModel:
         uv: (U,2); uv_polygons: (Q,4); uv_triangles: (F,3).
         polygon_part: (Q,) index into part_names.
         landmarks_68, landmarks_478: embeddings; landmarks_478_weight: (478,) how well each is determined.
+        landmarks_478_view_bias: (478,2,5) how the tracker strays from it with the view (coarse/view_bias.py).
         contour: (Y,17) embedding of the iBUG contour; contour_yaw: (Y,) radians.
         masks: name -> (V,) 0-1.
         mirror_vertex: (V,) int64.
@@ -71,6 +72,7 @@ class HeadModel:
     landmarks_68: SurfacePoints
     landmarks_478: SurfacePoints
     landmarks_478_weight: torch.Tensor
+    landmarks_478_view_bias: torch.Tensor
     contour: SurfacePoints
     contour_yaw: torch.Tensor
     masks: dict[str, torch.Tensor]

@@ -95,7 +95,8 @@ def read_photo(path: Path, max_side_px: int = MAX_SIDE_PX) -> Photo:
         width, height = height, width
     return Photo(
         pixels=pixels,
-        original_name=path.name,
+        # a file name may hold bytes that are no text; avatar.json may not
+        original_name=path.name.encode("utf-8", "replace").decode("utf-8"),
         sha256=hashlib.sha256(content).hexdigest(),
         original_width=width,
         original_height=height,

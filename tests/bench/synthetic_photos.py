@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from assets.recipes.landmarks_478 import paint_brows
 from ml_backend.head.albedo_model import AlbedoModel
 
 from ml_backend.head.head_model import HeadModel
@@ -60,7 +61,7 @@ def synthetic_photo(head: HeadModel, albedo: AlbedoModel, seed: int) -> Syntheti
     light[1:4] += torch.randn(3, 1, generator=generator) * 0.5
     light[2] += 0.4
     texture = albedo.texture(torch.randn(albedo.basis.shape[0], generator=generator)).clamp(0, 1)
-    pixels = render_head(head, posed, camera, light, texture, _background(generator))
+    pixels = render_head(head, posed, camera, light, paint_brows(head, texture), _background(generator))
     return SyntheticPhoto(pixels, shape, expression, pose, camera, light)
 
 
