@@ -84,7 +84,7 @@ def write_avatar(target: Path, avatar: FittedAvatar, timings_s: dict[str, float]
         _write_png(folder / package.DISPLACEMENT_FILE, (values * 65535 + 0.5).astype(np.uint16))
         _write_png(folder / package.THUMBNAIL_FILE, _thumbnail(avatar.photo.pixels, avatar.face))
 
-    head, parameters = _avatar_head(avatar.head, avatar.fit), _avatar_parameters(avatar.fit)
+    head, parameters = _avatar_head(avatar.head, avatar.fit), _avatar_parameters(avatar.fit, avatar.texture)
     write_package(target, description, head, parameters, write_images)
     return description
 
@@ -188,12 +188,11 @@ def _avatar_head(head: HeadModel, fit: CoarseFit) -> AvatarHead:
     )
 
 
-def _avatar_parameters(fit: CoarseFit) -> AvatarParameters:
+def _avatar_parameters(fit: CoarseFit, texture: BakedTexture) -> AvatarParameters:
+    # the texture may be brighter or darker than the fit's albedo; the light makes up for it
+    light = fit.light * texture.light_scale
     return AvatarParameters(
-        *(
-            value.cpu().numpy().astype(np.float32)
-            for value in (fit.shape, fit.expression, fit.pose, fit.light, fit.albedo)
-        )
+        *(value.cpu().numpy().astype(np.float32) for value in (fit.shape, fit.expression, fit.pose, light, fit.albedo))
     )
 
 

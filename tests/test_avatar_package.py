@@ -96,6 +96,15 @@ def test_a_failure_leaves_the_older_package(package: AvatarPackage, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["avatar"]
 
 
+def test_what_a_reader_would_refuse_is_not_written(package: AvatarPackage, tmp_path: Path):
+    colourless = dataclasses.replace(package.description, part_colours={"skin": (float("nan"), 0.0, 0.0)})
+    no_head = dataclasses.replace(package.head, vertices=package.head.vertices * np.nan)
+    for description, head in ((colourless, package.head), (package.description, no_head)):
+        with pytest.raises(ValueError, match=r"part_colours.skin\[0\] is not a finite|vertices has values"):
+            write_package(tmp_path / "avatar", description, head, package.parameters, copy_images(package))
+    assert not list(tmp_path.iterdir())
+
+
 def test_full_disk_leaves_nothing(package: AvatarPackage, tmp_path: Path):
     # a limit on the size of files makes the operating system itself refuse, as a full disk does
     program = (

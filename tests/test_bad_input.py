@@ -59,7 +59,7 @@ def test_broken_file(tmp_path: Path, capsys: pytest.CaptureFixture, name: str):
     assert name in run(path, tmp_path, capsys)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="memory is measured with the resource module")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak of a process's memory")
 def test_a_picture_of_400_million_pixels_costs_no_memory(tmp_path: Path):
     # a whole, valid file: one bit a pixel, all black
     side = 20_000
@@ -68,17 +68,18 @@ def test_a_picture_of_400_million_pixels_costs_no_memory(tmp_path: Path):
     chunks = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", data) + png_chunk(b"IEND", b"")
     path = tmp_path / "mural.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    # not the resource module: it counts what this process had in memory when it started the other
     program = (
-        "import resource, sys; from ml_backend.__main__ import main; status = main(sys.argv[1:]); "
-        "print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "import re, sys; from pathlib import Path; from ml_backend.__main__ import main; status = main(sys.argv[1:]); "
+        "print(status, re.search(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1])"
     )
     command = [sys.executable, "-c", program, "photo", str(path), "--out", str(tmp_path / "avatar")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    status, peak_mib = done.stdout.split()
+    status, peak_kib = done.stdout.split()
     assert status == "2"
-    assert "20000 x 20000" in done.stderr
+    assert "mural.png is too large" in done.stderr
     # the file unpacked, at one bit a pixel, would be 48 MiB more; as colours 1,144 MiB; measured: 44 MiB
-    assert int(peak_mib) < 90
+    assert int(peak_kib) / 1024 < 90
 
 
 def test_unreadable_names_are_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -263,7 +264,7 @@ SAVED = {
     saved_for_print: 0.05,
     saved_with_a_palette: 0.05,
     saved_cut_out: 0.05,
-    saved_grey: 0.05,
+    saved_grey: 0.08,
 }
 EYE_CORNERS_PX = 64
 

@@ -75,9 +75,12 @@ def refused(capsys: pytest.CaptureFixture, arguments: list[str]) -> str:
     ("options", "words"),
     [
         (["--face", "0"], "counted from 1"),
+        (["--face", "-3"], "counted from 1"),
         (["--texture-size", "100"], "256 to 4096"),
         (["--displacement-size", "9000"], "256 to 4096"),
         (["--focal-mm", "nan"], "not a lens"),
+        (["--focal-mm", "0"], "not a lens"),
+        (["--focal-mm", "inf"], "not a lens"),
         (["--head", "nothing.pkl"], "nothing.pkl"),
     ],
 )
@@ -94,6 +97,24 @@ def test_face_beyond_the_count(tmp_path: Path, astronaut_photo: Path, capsys: py
     assert "one face" in sentence
     assert "--face 1" in sentence
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["paint"],
+        ["photo"],
+        ["photo", "a.jpg"],
+        ["photo", "a.jpg", "b.jpg", "--out", "x"],
+        ["photo", "a.jpg", "--out", "x", "--texture-size", "large"],
+        ["photo", "a.jpg", "--out", "x", "--camera", "fisheye"],
+    ],
+)
+def test_wrong_usage(capsys: pytest.CaptureFixture, arguments: list[str]):
+    assert "--help" in refused(capsys, arguments)
+    assert main([*arguments, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "usage"
 
 
 def test_refusal_as_json(tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -132,6 +153,16 @@ def test_cancelling_leaves_nothing(tmp_path: Path, astronaut_photo: Path):
     with pytest.raises(pipeline.LikenessError, match="Cancelled"):
         make_avatar(astronaut_photo, tmp_path / "avatar", PipelineOptions(), cancel)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_is_a_cancel(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ml_backend.__main__.make_avatar", interrupted)
+    assert refused(capsys, ["photo", "a.jpg", "--out", str(tmp_path / "avatar")]) == (
+        "likeness: Cancelled. Nothing was written."
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals there")

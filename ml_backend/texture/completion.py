@@ -71,7 +71,7 @@ def _blend(below: np.ndarray, above: np.ndarray, confidence: np.ndarray, texels_
     the trusted area (eyes, mouth, nostrils) are no border: lips and lids keep their colour.
     """
     share = confidence[..., None]
-    step = round(BLEND_STEP_M * texels_per_m)
+    step = max(1, round(BLEND_STEP_M * texels_per_m))
     size = tuple(side // step for side in confidence.shape)
     closed = cv2.resize(confidence, size[::-1], interpolation=cv2.INTER_AREA)
     reach = round(HOLE_M / BLEND_STEP_M)

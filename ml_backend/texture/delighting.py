@@ -135,7 +135,7 @@ def left_over_light(
     mean = np.average(difference, axis=0, weights=weight + 1e-6)
     smooth = smoother.fit(difference, weight, LIGHT_LENGTH_M, prior=mean, prior_weight=5e-3) - mean
     # a half that was not seen says nothing about differences between the halves
-    both = np.sqrt(np.minimum(weight, weight[mirror]))
+    both = np.sqrt(np.maximum(np.minimum(weight, weight[mirror]), 0.0))
     both = smoother.fit(both[:, None], np.ones_like(both), 0.5 * LIGHT_LENGTH_M)
     lopsided = 0.5 * (smooth - smooth[mirror]) * smooth_step(both, 0.1, 0.5)
     shared = smooth - lopsided
