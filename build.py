@@ -324,7 +324,9 @@ def _make_blend(photo: Path, package: Path, blend: Path, preview: Path | None, o
         check_writable(file)
     start = time.perf_counter()
     command = [_python(), "-m", "addon.scene", "-"]
-    with _child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as blender:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    # a session of its own keeps Ctrl-C from it: Cycles would swallow that, or print a traceback
+    with _child(command, start_new_session=True, **pipes) as blender:
         status = _run(
             [_python(), "-m", "ml_backend", "photo", str(photo.absolute()), "--out", str(package.absolute()), *options]
         )
@@ -335,7 +337,7 @@ def _make_blend(photo: Path, package: Path, blend: Path, preview: Path | None, o
         answer = _ask(blender, {name: path and str(path.absolute()) for name, path in files.items()})
     if "failed" in answer:
         failure = answer["failed"]
-        raise Refusal(f"{failure['message']} {failure['hint']} The avatar package itself is whole: {package}")
+        raise Refusal(f"{failure['message']} {failure['hint']} (Blender's step; the avatar package is in {package}.)")
     for stage, seconds in answer["timings_s"].items():
         print(f"{seconds:7.2f} s  Blender: {stage.replace('_', ' ')}")
     print(f"{time.perf_counter() - start:7.2f} s  from the command to the end")
@@ -391,7 +393,7 @@ def _child(command: list[str], **options: object) -> Iterator[subprocess.Popen]:
         yield child
     except KeyboardInterrupt as stop:
         # Ctrl-C in a terminal reaches the children by itself; a second one would disturb their cleaning up
-        knows = not isinstance(stop, Terminated)
+        knows = not (isinstance(stop, Terminated) or options.get("start_new_session"))
         raise
     finally:
         _end(child, knows)

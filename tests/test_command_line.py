@@ -130,6 +130,21 @@ def test_a_taken_place_is_refused_before_any_work(tmp_path: Path, capsys: pytest
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("place", ["taken", "taken/inside", "x" * 300])
+def test_an_impossible_place_is_refused_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture, place: str):
+    (tmp_path / "taken").write_text("mine")
+    sentence = refused(capsys, ["photo", "does not matter.jpg", "--out", str(tmp_path / place)])
+    assert "Choose a" in sentence
+    assert (tmp_path / "taken").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder here that refuses everyone, root included")
+def test_an_unwritable_place_is_refused_before_any_work(capsys: pytest.CaptureFixture):
+    sentence = refused(capsys, ["photo", "does not matter.jpg", "--out", "/proc/self/avatar"])
+    assert "that you may write to" in sentence
+
+
 def test_a_defect_gives_one_sentence_and_status_1(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):

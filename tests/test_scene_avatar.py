@@ -48,6 +48,16 @@ def key_positions(avatar: AvatarObjects, key_name: str) -> np.ndarray:
     return positions
 
 
+def test_sliders_have_the_heads_ranges_and_reach_the_photo(avatar):
+    keys = avatar.mesh.data.shape_keys.key_blocks
+    ranges = {key.name: (key.slider_min, key.slider_max) for key in keys}
+    assert ranges["smile_left"] == (0.0, 1.0)
+    assert ranges["expression_Basis"] == (-3.0, 3.0)
+    # the head says 1.2; in the photo it is 1.4
+    assert ranges["expression_jawOpen"] == pytest.approx((0.0, 1.4))
+    assert ranges["jawOpen"] == (0.0, 1.0)
+
+
 def test_mesh_is_the_neutral_head_in_blender_axes(avatar):
     head, mesh = small_head(), avatar.mesh.data
     np.testing.assert_allclose(key_positions(avatar, "Basis"), to_blender(head["vertices"]), atol=1e-7)

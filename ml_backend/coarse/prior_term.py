@@ -19,6 +19,10 @@ NECK_SIGMA = 0.05
 JAW_CLOSED = 0.0
 # how firmly limits hold: one standard deviation beyond the limit, in coefficients or radians
 LIMIT_SIGMA = 0.03
+# Expressions that no landmark tells of (the tracker has no tongue), or that mean something only on top of another
+# (mouth_close belongs to an open jaw): left free they take up other evidence's slack. They stay at rest.
+HELD_EXPRESSIONS = ("tongue_out", "mouth_close")
+HELD_SIGMA = 0.01
 # Named expressions rest at 0 and are sparse: one standard deviation as a fraction of the range.
 EXPRESSION_SIGMA = 0.3
 
@@ -30,6 +34,8 @@ class PriorTerm:
         low, high = head.expression_limits.unbind(1)
         symmetric = low < -0.5 * high
         sigma_expression = torch.where(symmetric, high / 3, EXPRESSION_SIGMA * (high - low))
+        held = torch.tensor([name in HELD_EXPRESSIONS for name in head.expression_names])
+        sigma_expression = torch.where(held, HELD_SIGMA, sigma_expression)
         wide = 10.0  # global rotation and camera: free
         pose = [wide] * 3 + [NECK_SIGMA] * 3 + list(JAW_SIGMA) + list(EYE_SIGMA) * 2
         self.sigma = torch.cat(

@@ -131,7 +131,9 @@ def _open(path: Path, content: bytes) -> Image.Image:
         raise _too_many_pixels(path) from error
     except (UnidentifiedImageError, *_DAMAGE) as error:
         raise PhotoError(
-            "photo_not_an_image", f"{path.name} is not an image that can be read.", "Choose a JPEG, PNG, TIFF or WebP."
+            "photo_not_an_image",
+            f"{path.name} is not an image that can be read.",
+            "Save the photo as JPEG or PNG first.",
         ) from error
 
 

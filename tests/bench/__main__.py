@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from ml_backend.head.albedo_model import load_albedo_model
-from ml_backend.tracking.face_tracker import FaceTracker
 
 from ml_backend.coarse.fit_photo import FitOptions
+from ml_backend.head.albedo_model import load_albedo_model
 from ml_backend.head.head_file import load_head
+from ml_backend.tracking.face_tracker import FaceTracker
 from tests.bench.accuracy import photo_results, surface_errors
 from tests.bench.machine import describe_machine
 from tests.bench.speed import Timing, cold_run, tracked_mib, warm_run

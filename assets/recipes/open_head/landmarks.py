@@ -17,8 +17,8 @@ from assets.recipes.open_head.face_loops import CONTACT, VERMILION_BORDER
 CONTOUR_YAWS_DEG = tuple(range(-60, 61, 5))
 _LID_EDGE_RING = 3  # ring in BaseMesh.eye_rings on the front edge of the lids
 
-# Right brow from the outer end inwards and the nose, metres from the eye midpoint on the mean head. The brow is where the
-# tracker sees its own brow points on renders of random heads (left and right averaged); bone does not fix it.
+# Right brow from the outer end inwards and the nose, metres from the eye midpoint on the mean head. The brow is where
+# the tracker sees its own brow points on renders of random heads (left and right averaged); bone does not fix it.
 _BROW_XY = ((-0.0592, 0.0134), (-0.0526, 0.0184), (-0.0428, 0.0210), (-0.0300, 0.0199), (-0.0155, 0.0184))
 _NOSE_BRIDGE_Y = (0.0010, -0.0125, -0.0255, -0.0385)
 _NOSE_BASE_XY = ((-0.0140, -0.0465), (-0.0075, -0.0485), (0.0, -0.0498))

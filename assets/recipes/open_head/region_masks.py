@@ -31,6 +31,7 @@ def build_region_masks(base: BaseMesh, mean: np.ndarray, library: TargetLibrary)
     face = base.face_mask * not_ear
     lips, lids = _lips(base), _eyelids(base)
     front = _inside(z, -0.03, np.inf)
+    front_and_low = _inside(z, 0.005, np.inf) * _inside(-y, -0.03, np.inf)
     neck = outer * _inside(-y, 0.118, np.inf) * not_ear
     neck = np.maximum(neck, outer * (1 - base.face_mask) * _inside(-y, 0.055, np.inf) * not_ear)
     masks = {
@@ -44,7 +45,8 @@ def build_region_masks(base: BaseMesh, mean: np.ndarray, library: TargetLibrary)
         "cheeks": face * _ellipse(x - 0.045, y + 0.045, 0.026, 0.032) * (1 - lips) * (1 - _nose(x, y, z)),
         "chin": face * _ellipse(x, y + 0.106, 0.032, 0.018) * (1 - lips),
         "ears": ears,
-        "scalp": outer * (1 - base.face_mask) * (1 - neck) * not_ear,
+        # nostrils and lid edges are no part of the face proper either, but lie in front and below the hair
+        "scalp": outer * (1 - base.face_mask) * (1 - neck) * not_ear * (1 - front_and_low),
         "neck": neck,
         "inner_mouth": skin * base.inner_mouth,
         "eyelids": lids,
