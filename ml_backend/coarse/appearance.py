@@ -69,7 +69,19 @@ class ScaledPhoto:
 
 
 def _remap(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return cv2.remap(image, points[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+    """(N,C) bilinear values of an image (H,W,C) at (N,2) points; borders replicated.
+
+    Not cv2.remap: before OpenCV 5 it rounds positions to 1/32 of a pixel, which makes steps of what should be slopes.
+    """
+    height, width = image.shape[:2]
+    x = np.clip(points[:, 0], 0, width - 1)
+    y = np.clip(points[:, 1], 0, height - 1)
+    left, top = np.minimum(x.astype(np.intp), max(width - 2, 0)), np.minimum(y.astype(np.intp), max(height - 2, 0))
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    across, down = (x - left)[:, None], (y - top)[:, None]
+    upper = image[top, left] * (1 - across) + image[top, right] * across
+    lower = image[bottom, left] * (1 - across) + image[bottom, right] * across
+    return upper * (1 - down) + lower * down
 
 
 def scale_photo(pixels: np.ndarray, parameters: FitParameters) -> ScaledPhoto:

@@ -168,8 +168,9 @@ def ibug_landmarks(head: HeadModel, parameters: FitParameters, landmarks: torch.
     image = parameters.camera.project(head.landmarks_478.on(posed, head.triangles)[0, index])[:, :2]
     image = image + view_bias_px(head.landmarks_478_view_bias[index], parameters.pose[:3], parameters.px_per_m)
     silhouette = SilhouetteTerm(head, landmark_targets(landmarks, head))
-    corners, weights = silhouette.correspondences(parameters)
-    on_contour = parameters.camera.project((posed[0, corners] * weights[..., None]).sum(1))[:, :2]
+    contour = silhouette.correspondences(parameters)
+    on_contour = parameters.camera.project((posed[0, contour.corners] * contour.weights[..., None]).sum(1))[:, :2]
+    on_contour = on_contour + silhouette.stray(parameters, contour)
     place = {int(number): row for row, number in enumerate(silhouette.index)}
     for number, landmark in enumerate(index[:NUM_CONTOUR].tolist()):
         image[number] = on_contour[place[landmark]]

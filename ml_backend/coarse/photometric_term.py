@@ -44,7 +44,7 @@ class PhotometricTerm:
         position = torch.full((head.num_vertices,), -1, dtype=torch.long)
         position[self.vertices] = torch.arange(len(self.vertices))
         self.sample = position[samples.index]
-        self.incidence = self._incidence(local, count=len(self.vertices), dtype=albedo.dtype)
+        self.meeting_sample, self.meeting_face = self._meetings(local, count=len(self.vertices))
         rotation = head.num_shape + head.num_expression
         shaded = torch.arange(min(NUM_SHADED_SHAPE, head.num_shape))
         self.columns = torch.cat([shaded, torch.arange(rotation, rotation + 3)])
@@ -68,16 +68,13 @@ class PhotometricTerm:
         jacobian[:, self.columns] -= torch.einsum("nk,nkp->np", predicted_by_normal, normals_by)
         return Residuals(value * self.weight, jacobian * self.weight[:, None], ROBUST_SCALE)
 
-    def _incidence(self, faces: torch.Tensor, count: int, dtype: torch.dtype) -> torch.Tensor:
-        """Sparse (N,F): which faces meet at each sampled vertex."""
+    def _meetings(self, faces: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which faces (M,) meet at which sampled vertices (M,)."""
         row = torch.full((count,), -1, dtype=torch.long)
         row[self.sample] = torch.arange(len(self.sample))
         rows = row[faces]
         columns = torch.arange(len(faces))[:, None].expand_as(faces)
-        kept = rows >= 0
-        index = torch.stack([rows[kept], columns[kept]])
-        values = torch.ones(index.shape[1], dtype=dtype)
-        return torch.sparse_coo_tensor(index, values, (len(self.sample), len(faces))).coalesce().to_sparse_csr()
+        return rows[rows >= 0], columns[rows >= 0]
 
     def _normals(self, positions: torch.Tensor, by: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Unit normals (N,3) of the sampled vertices and their derivatives (N,3,C) by the columns (n,3,C) of `by`.
@@ -89,9 +86,14 @@ class PhotometricTerm:
         opposite = torch.stack([c - b, a - c, b - a], 1)
         turn = cross_matrices(opposite).transpose(1, 2).reshape(len(face), 3, 9)
         face_by = turn @ by[self.faces].flatten(1, 2)
-        total = self.incidence @ face
-        total_by = (self.incidence @ face_by.flatten(1)).reshape(len(self.sample), 3, -1)
+        total = self._sum_at_samples(face)
+        total_by = self._sum_at_samples(face_by)
         length = total.norm(dim=1, keepdim=True).clamp(min=1e-12)
         unit = total / length
         along = torch.einsum("nk,nkp->np", unit, total_by)
         return unit, (total_by - unit[:, :, None] * along[:, None]) / length[:, :, None]
+
+    def _sum_at_samples(self, of_faces: torch.Tensor) -> torch.Tensor:
+        """(N,...) sums, at each sampled vertex, of values (F,...) over the faces that meet there."""
+        total = of_faces.new_zeros(len(self.sample), *of_faces.shape[1:])
+        return total.index_add_(0, self.meeting_sample, of_faces[self.meeting_face])

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from ml_backend.coarse.gauss_newton import Residuals
 from ml_backend.coarse.landmark_term import ROBUST_SCALE, LandmarkTargets, residual_scale
 from ml_backend.coarse.parameters import FitParameters, linearize_points
+from ml_backend.coarse.view_bias import view_bias_px
 from ml_backend.head.head_model import HeadModel, vertex_normals
 from ml_backend.tracking.landmark_topology import CONTOUR_EAR_TO_EAR
+
+
+@dataclass(frozen=True)
+class ContourPoints:
+    """The surface point that each contour landmark goes to.
+
+    Attributes:
+        corners: (N,3) vertices; weights: (N,3); a silhouette vertex is a corner of weight 1.
+        own: (N,) bool, the landmark's own point of the head, to which the tracker's bias by view applies.
+    """
+
+    corners: torch.Tensor
+    weights: torch.Tensor
+    own: torch.Tensor
 
 
 class SilhouetteTerm:
@@ -27,18 +44,24 @@ class SilhouetteTerm:
         self.weight = targets.weight[self.index]
         self.corners = head.triangles[head.landmarks_478.triangle[self.index]]
         self.barycentric = head.landmarks_478.barycentric[self.index]
+        self.view_bias = head.landmarks_478_view_bias[self.index].to(head.skinned.template.dtype)
         self.edges = _candidate_edges(head)
 
     def __call__(self, parameters: FitParameters) -> Residuals:
-        corner_index, corner_weight = self.correspondences(parameters)
-        vertices, local = corner_index.unique(return_inverse=True)
-        point = linearize_points(self.head.skinned.select(vertices), parameters, local, corner_weight)
+        contour = self.correspondences(parameters)
+        vertices, local = contour.corners.unique(return_inverse=True)
+        point = linearize_points(self.head.skinned.select(vertices), parameters, local, contour.weights)
         weight = self.weight * residual_scale(parameters)
-        difference = (point.image - self.image) * weight[:, None]
+        difference = (point.image + self.stray(parameters, contour) - self.image) * weight[:, None]
         return Residuals(difference, point.image_by_parameters * weight[:, None, None], ROBUST_SCALE)
 
-    def correspondences(self, parameters: FitParameters) -> tuple[torch.Tensor, torch.Tensor]:
-        """Corners (17+,3) and weights of the surface point that each contour landmark goes to."""
+    def stray(self, parameters: FitParameters, contour: ContourPoints) -> torch.Tensor:
+        """(N,2) pixels by which the tracker strays from the contour's own points; zero at the silhouette."""
+        bias = view_bias_px(self.view_bias, parameters.pose[:3], parameters.px_per_m)
+        return bias * contour.own[:, None]
+
+    def correspondences(self, parameters: FitParameters) -> ContourPoints:
+        """Find the surface point that each contour landmark goes to."""
         posed = self.head.vertices(parameters.shape[None], parameters.expression[None], parameters.pose[None])
         normals = vertex_normals(posed, self.head.triangles)[0]
         camera = parameters.camera
@@ -47,14 +70,19 @@ class SilhouetteTerm:
         edge_facing = facing[self.edges]
         changes = edge_facing[:, 0] * edge_facing[:, 1] <= 0
         silhouette = self.edges[changes].gather(1, edge_facing[changes].abs().argmin(1, keepdim=True))[:, 0].unique()
-        occluded = own_facing < 0
+        occluded = (own_facing < 0).nonzero()[:, 0]
         corners, weights = self.corners.clone(), self.barycentric.clone()
-        if len(silhouette) and bool(occluded.any()):
-            image = camera.project(posed[0, silhouette])[:, :2]
-            nearest = silhouette[torch.cdist(self.image[occluded], image).argmin(1)]
-            corners[occluded] = nearest[:, None].expand(-1, 3)
-            weights[occluded] = weights.new_tensor([1.0, 0.0, 0.0])
-        return corners, weights
+        chosen = torch.ones(len(corners), dtype=torch.bool)
+        if len(silhouette) and len(occluded):
+            target = self.image[occluded]
+            distance, nearest = torch.cdist(target, camera.project(posed[0, silhouette])[:, :2]).min(1)
+            own = (posed[0, self.corners[occluded]] * self.barycentric[occluded][..., None]).sum(1)
+            # under the chin the region has no silhouette; there its own point, just turned away, is the nearest
+            moves = distance < (camera.project(own)[:, :2] - target).norm(dim=1)
+            corners[occluded[moves]] = silhouette[nearest[moves]][:, None].expand(-1, 3)
+            weights[occluded[moves]] = weights.new_tensor([1.0, 0.0, 0.0])
+            chosen[occluded[moves]] = False
+        return ContourPoints(corners, weights, chosen)
 
 
 def _candidate_edges(head: HeadModel) -> torch.Tensor:

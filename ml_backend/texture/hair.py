@@ -133,7 +133,8 @@ def hair_over_face(log_albedo: np.ndarray, log_colour: np.ndarray, skin: SkinCol
     sure = smooth_step(from_skin - from_hair, 0.0, 2.0) * smooth_step(from_skin, 2.5, 4.0)
     size = 2 * max(1, round(LOCK_MARGIN_M * texels_per_m)) + 1
     grown = cv2.dilate(sure.astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
-    return cv2.GaussianBlur(grown, (0, 0), LOCK_MARGIN_M * texels_per_m)
+    # a blur's rounding may carry it a little beyond 1
+    return np.minimum(cv2.GaussianBlur(grown, (0, 0), LOCK_MARGIN_M * texels_per_m), 1.0)
 
 
 def _unnatural(log_albedo: np.ndarray) -> np.ndarray:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ml_backend.head.albedo_model import AlbedoModel
-from ml_backend.photo.read_photo import read_photo
-from ml_backend.tracking.face_tracker import FaceTracker
 
 from addon.exchange.errors import LikenessError
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.coarse.fit_photo import FitOptions, fit_photo
+from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.closest_point import closest_points
 from ml_backend.head.head_model import HeadModel
+from ml_backend.photo.read_photo import read_photo
+from ml_backend.tracking.face_tracker import FaceTracker
 from tests.bench.synthetic_photos import SyntheticPhoto, synthetic_photo
 
 # held out: no recipe uses these seeds
