@@ -18,10 +18,14 @@ from addon.exchange.safetensors_file import read_safetensors
 from assets.recipes.landmarks_478 import embed_landmarks
 from assets.recipes.open_head.albedo import build_albedo
 from assets.recipes.open_head.build import build_open_head
+from assets.recipes.open_head.contact_sheets import draw_expressions, draw_identities
 from assets.recipes.tracker import build_tracker
+from ml_backend.head.head_file import load_head
 
 ASSETS = Path(__file__).resolve().parents[1]
 TRACKER, HEAD, ALBEDO = "tracker.safetensors", "open_head.safetensors", "open_head_albedo.safetensors"
+DOCS = ASSETS.parent / "docs"
+SHEETS = (DOCS / "open_head_identities.jpg", DOCS / "open_head_expressions.jpg")
 # float32 rounding through a singular value decomposition of 5,000 heads, relative to an array's largest value
 TOLERANCE = 1e-4
 
@@ -36,6 +40,9 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     if not arguments.check:
         build(arguments, ASSETS)
+        head = load_head(ASSETS / HEAD)
+        _tell(SHEETS[0].name, lambda: draw_identities(head, SHEETS[0]))
+        _tell(SHEETS[1].name, lambda: draw_expressions(head, SHEETS[1]))
         return 0
     with tempfile.TemporaryDirectory() as folder:
         build(arguments, Path(folder))
@@ -54,7 +61,7 @@ def build(sources: argparse.Namespace, folder: Path) -> None:
     )
 
 
-def _tell(name: str, step: Callable[[], None]) -> None:
+def _tell(name: str, step: Callable[[], object]) -> None:
     print(f"Building {name} ...", flush=True)
     start = time.perf_counter()
     step()

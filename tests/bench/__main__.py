@@ -16,7 +16,7 @@ from ml_backend.coarse.fit_photo import FitOptions
 from ml_backend.head.albedo_model import load_albedo_model
 from ml_backend.head.head_file import load_head
 from ml_backend.tracking.face_tracker import FaceTracker
-from tests.bench.accuracy import photo_results, surface_errors
+from tests.bench.accuracy import mean_head_error, photo_results, surface_errors, tracker_parity
 from tests.bench.machine import describe_machine
 from tests.bench.speed import Timing, cold_run, tracked_mib, warm_run
 
@@ -82,6 +82,16 @@ def print_photos(arguments: argparse.Namespace) -> None:
     print_table(title, ["photo", "yaw, degrees", "landmark error, %"], rows)
 
 
+def print_tracker(arguments: argparse.Namespace) -> None:
+    if not SHARED_PHOTOS.is_dir():
+        print("Tracker: ../shared/photos is not here, so this table is left out.\n")
+        return
+    parity = tracker_parity(SHARED_PHOTOS.parent)
+    rows = [[str(parity.faces), f"{parity.mean_px:.2f}", f"{parity.median_px:.2f}", f"{parity.worst_px:.2f}"]]
+    title = "Tracker, one pass, against MediaPipe's landmarks: distance in the 192-px crop"
+    print_table(title, ["faces", "mean, px", "median, px", "worst face, px"], rows)
+
+
 def print_renders(arguments: argparse.Namespace) -> None:
     head, albedo, tracker = load_head(), load_albedo_model(), FaceTracker()
     count = 20 if arguments.quick else 100
@@ -90,7 +100,7 @@ def print_renders(arguments: argparse.Namespace) -> None:
         "silhouette term off": FitOptions(use_silhouette=False),
         "shading off": FitOptions(use_photometric=False),
     }
-    rows = []
+    rows = [["the mean head, no fit", f"{mean_head_error(head, count):.2f}", *[""] * 5]]
     for name, options in variants.items():
         e = surface_errors(head, albedo, tracker, count, options)
         figures = (e.median, e.mean, e.p95, e.median_scaled, e.landmark_percent)
@@ -101,6 +111,7 @@ def print_renders(arguments: argparse.Namespace) -> None:
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "speed": print_speed,
+    "tracker": print_tracker,
     "photos": print_photos,
     "renders": print_renders,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ml_backend.head.closest_point import closest_points
 from ml_backend.head.head_model import HeadModel
 from ml_backend.photo.read_photo import read_photo
 from ml_backend.tracking.face_tracker import FaceTracker
-from tests.bench.synthetic_photos import SyntheticPhoto, synthetic_photo
+from tests.bench.synthetic_photos import SyntheticPhoto, random_shape, synthetic_photo
 
 # held out: no recipe uses these seeds
 FIRST_SEED = 90_000
@@ -70,14 +71,27 @@ def surface_errors(
     )
 
 
+def mean_head_error(head: HeadModel, count: int) -> float:
+    """Median surface error, millimetres, of the mean head against the same random heads: what no fit at all gives."""
+    mean = neutral(head, torch.zeros(head.num_shape)).numpy()
+    truths = (neutral(head, random_shape(head, seed)).numpy() for seed in range(FIRST_SEED, FIRST_SEED + count))
+    return 1000 * float(
+        np.median([np.median(surface_distances(head, truth, mean, with_scale=False)) for truth in truths])
+    )
+
+
 def neutral(head: HeadModel, shape: torch.Tensor) -> torch.Tensor:
     """(V,3) the neutral head of a shape."""
     return head.vertices(shape[None], torch.zeros(1, head.num_expression), torch.zeros(1, 15))[0]
 
 
 def face_distances(head: HeadModel, photo: SyntheticPhoto, fit: CoarseFit, with_scale: bool) -> np.ndarray:
-    """Distance (N,) in metres of the true face's vertices to the aligned fitted surface."""
-    truth, fitted = neutral(head, photo.shape).numpy(), neutral(head, fit.shape).numpy()
+    """Distance (N,) in metres of the true neutral face's vertices to the aligned fitted one."""
+    return surface_distances(head, neutral(head, photo.shape).numpy(), neutral(head, fit.shape).numpy(), with_scale)
+
+
+def surface_distances(head: HeadModel, truth: np.ndarray, fitted: np.ndarray, with_scale: bool) -> np.ndarray:
+    """Distance (N,) in metres of the face's vertices of one head (V,3) to the aligned surface of another (V,3)."""
     region = (head.masks["face"] > 0.5).numpy() & (head.masks["inner_mouth"] < 0.5).numpy()
     aligned = align(fitted, fitted[region], truth[region], with_scale)
     skin = head.triangles[head.triangle_part == head.part_names.index("skin")].numpy()
@@ -124,3 +138,34 @@ def photo_results(folder: Path, head: HeadModel, albedo: AlbedoModel, tracker: F
         fit = fit_photo(pixels, faces[0], head, albedo)
         results.append(PhotoResult(path.name, float(fit.pose[1]), fit.landmark_error_percent))
     return results
+
+
+@dataclass(frozen=True)
+class TrackerParity:
+    """How far the tracker's landmarks are from MediaPipe's, in pixels of the 192-px crop, over all faces of both."""
+
+    faces: int
+    mean_px: float
+    median_px: float
+    worst_px: float
+
+
+# the landmark network's input, pixels, and how far it reaches beyond the landmarks (MediaPipe's own crop)
+CROP_PX, CROP_REACH = 192, 1.5
+# further than this from every face of ours is a face we do not see (MediaPipe takes a wall for one), crop pixels
+OTHER_FACE_PX = 40.0
+
+
+def tracker_parity(shared_photos: Path) -> TrackerParity:
+    """Compare with MediaPipe's landmarks of the shared photos, which stop after one pass."""
+    tracker = FaceTracker(passes=1)
+    errors = []
+    for name, record in json.loads((shared_photos / "mediapipe_478.json").read_text())["photos"].items():
+        found = tracker.find_faces(read_photo(shared_photos / name).pixels)
+        for landmarks in record["faces"] if isinstance(record, dict) else record:
+            theirs = np.array(landmarks)[:, :2]
+            crop_px = CROP_REACH * np.ptp(theirs, axis=0).max() / CROP_PX
+            distances = [np.linalg.norm(face.landmarks_px[:, :2] - theirs, axis=1).mean() / crop_px for face in found]
+            if distances and min(distances) < OTHER_FACE_PX:
+                errors.append(min(distances))
+    return TrackerParity(len(errors), float(np.mean(errors)), float(np.median(errors)), float(np.max(errors)))

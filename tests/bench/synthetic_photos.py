@@ -38,14 +38,19 @@ class SyntheticPhoto:
     light: torch.Tensor
 
 
+def random_shape(head: HeadModel, seed: int) -> torch.Tensor:
+    """(S,) the identity of a synthetic photo."""
+    return torch.randn(head.num_shape, generator=torch.Generator().manual_seed(seed))
+
+
 def synthetic_photo(head: HeadModel, albedo: AlbedoModel, seed: int) -> SyntheticPhoto:
     """Render a random head: identity, expression, pose within 40 degrees of yaw, light, background."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed + 1_000_000)
 
     def uniform(low: float, high: float, *size: int) -> torch.Tensor:
         return low + (high - low) * torch.rand(*size, generator=generator)
 
-    shape = torch.randn(head.num_shape, generator=generator)
+    shape = random_shape(head, seed)
     strength = torch.zeros(len(head.arkit_expression))
     strength[torch.randperm(len(strength), generator=generator)[:ACTIVE_SHAPES]] = uniform(
         0, MAX_STRENGTH, ACTIVE_SHAPES
