@@ -12,8 +12,8 @@ from ..exchange.arkit import ARKIT_NAMES
 from ..exchange.avatar_package import ALBEDO_FILE, DISPLACEMENT_FILE, PHOTO_FILE, AvatarPackage
 from ..exchange.conventions import JOINT_NAMES, blender_from_model
 from .armature import deform_with_armature, make_armature, widen_limits
-from .materials import INNER_MOUTH, SKIN, SkinDisplacement, make_material
-from .mesh_object import MeshArrays, add_vertex_groups, make_mesh, smooth_in_renders
+from .materials import INNER_MOUTH, SKIN, TEETH, SkinDisplacement, make_material
+from .mesh_object import MeshArrays, add_vertex_groups, keep_edges, make_mesh, smooth_in_renders
 from .packed_images import DATA, SRGB, load_packed_image
 from .photo_camera import PhotoView, make_photo_camera
 from .photo_light import fit_photo_light, make_photo_light
@@ -126,6 +126,7 @@ def _make_head(package: AvatarPackage, collection: bpy.types.Collection) -> bpy.
         mesh.materials.append(
             make_material(f"{name} {slot_name}", slot_name, albedo, tuple(head.masks), skin_displacement)
         )
+    keep_edges(mesh, [slot for slot, slot_name in enumerate(slot_names) if slot_name in TEETH])
     mesh_object = bpy.data.objects.new(name, mesh)
     collection.objects.link(mesh_object)
     add_vertex_groups(mesh_object, JOINT_NAMES, head.skinning_weights)

@@ -12,6 +12,7 @@ from .shader_nodes import NodeBuilder, node_tree_of
 
 INNER_MOUTH = "inner_mouth"
 SKIN = "skin"
+TEETH = ("upper_teeth", "lower_teeth")
 
 
 @dataclass(frozen=True)

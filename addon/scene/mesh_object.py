@@ -9,6 +9,8 @@ import numpy as np
 
 UV_MAP_NAME = "UVMap"
 MASK_PREFIX = "mask_"
+# faces that meet at a larger angle than this are shaded apart on parts that keep their edges; radians
+_SHARP_ANGLE = 0.6
 # triangles subdivide into a knobbly surface; a head of quads has few of them (at the poles of the eyes, for instance)
 _FEWEST_QUADS_TO_SUBDIVIDE = 0.9
 
@@ -84,6 +86,37 @@ def add_vertex_groups(
             group.add(whole.tolist(), 1.0, "REPLACE")
         for vertex in np.flatnonzero((weights > 0) & (weights != 1)).tolist():
             group.add((vertex,), float(weights[vertex]), "REPLACE")
+
+
+def keep_edges(mesh: bpy.types.Mesh, material_slots: list[int]) -> None:
+    """Crease every edge of some polygons, so that subdivision keeps their form, and shade sharply across the bent ones.
+
+    The rows of teeth are few quads with open ends: smoothed, they would draw back behind the lips, and their biting
+    edges, shaded as if round, would look dark.
+
+    Args:
+        mesh: with its material indices set.
+        material_slots: whose polygons.
+    """
+    slot = np.empty(len(mesh.polygons), np.int32)
+    mesh.polygons.foreach_get("material_index", slot)
+    corner_counts = np.empty(len(mesh.polygons), np.int32)
+    mesh.polygons.foreach_get("loop_total", corner_counts)
+    edge_of_corner = np.empty(len(mesh.loops), np.int32)
+    mesh.loops.foreach_get("edge_index", edge_of_corner)
+    normals = np.empty(3 * len(mesh.polygons), np.float32)
+    mesh.polygons.foreach_get("normal", normals)
+    kept = edge_of_corner[np.repeat(np.isin(slot, material_slots), corner_counts)]
+    crease = np.zeros(len(mesh.edges), np.float32)
+    crease[kept] = 1.0
+    mesh.attributes.new("crease_edge", "FLOAT", "EDGE").data.foreach_set("value", crease)
+    # the normals of an edge's faces add up to a short vector where they disagree
+    total = np.zeros((len(mesh.edges), 3), np.float32)
+    np.add.at(total, edge_of_corner, np.repeat(normals.reshape(-1, 3), corner_counts, axis=0))
+    faces = np.bincount(edge_of_corner, minlength=len(mesh.edges))
+    bent = np.linalg.norm(total, axis=1) < 2 * np.cos(_SHARP_ANGLE / 2)
+    sharp = (crease > 0) & (faces == 2) & bent
+    mesh.attributes.new("sharp_edge", "BOOLEAN", "EDGE").data.foreach_set("value", sharp)
 
 
 def smooth_in_renders(mesh_object: bpy.types.Object) -> None:

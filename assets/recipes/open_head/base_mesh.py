@@ -31,8 +31,8 @@ _VESTIBULE_Y_M, _VESTIBULE_DEPTH_M = -0.066, 0.0035
 _LID_EDGE_RINGS = (2, 3)  # in BaseMesh.eye_rings: the lid's edge, which touches the ball
 _LID_QUANTILE = 0.85  # of the lid's edge keeps at least the base mesh's distance from the ball
 _EYE_PARTS = ("left_eye", "right_eye")
-# What brings the incisors' edges 2 mm below the lips' line and 4 mm behind the upper lip, measured on the mean head.
-_UPPER_TEETH_SHIFT_M = (0.0, -0.0035, 0.0040)
+# What brings the incisors' edges 4 mm below the lips' line and 4 mm behind the upper lip, measured on the mean head.
+_UPPER_TEETH_SHIFT_M = (0.0, -0.0050, 0.0040)
 _LOWER_TEETH_SHIFT_M = (0.0, -0.0030, 0.0030)
 _HELPER_GROUPS = {"upper_teeth": "helper-upper-teeth", "lower_teeth": "helper-lower-teeth", "tongue": "helper-tongue"}
 
