@@ -267,6 +267,26 @@ def test_jaw_and_smile_move_the_mouth_as_their_names_say() -> None:
 
 
 @needs_fixture
+def test_each_expression_has_its_own_range() -> None:
+    """FLAME's own components count standard deviations, to both sides; named expressions and jaws go from 0 to 1."""
+    _, head = registered_flame()
+    own = torch.tensor([name.startswith("flame_expression_") for name in head.expression_names])
+    assert own.sum() == 100 and (~own).sum() >= len(json.loads(open_head()[1]["expression_names"]))
+    assert (head.expression_limits[own] == torch.tensor([-3.0, 3.0])).all()
+    assert (head.expression_limits[~own] == torch.tensor([0.0, 1.0])).all()
+
+
+@needs_fixture
+def test_the_trackers_habits_go_along() -> None:
+    source, metadata = open_head()
+    bias = np.random.default_rng(3).normal(size=(478, 2, 5)).astype(np.float32)
+    known = register_flame(flame(), {**source, "landmarks_478_view_bias": bias}, metadata)[0]
+    assert np.array_equal(known["landmarks_478_view_bias"], bias)
+    unknown = {name: array for name, array in source.items() if name != "landmarks_478_view_bias"}
+    assert "landmarks_478_view_bias" not in register_flame(flame(), unknown, metadata)[0]
+
+
+@needs_fixture
 def test_flames_own_expressions_come_first_and_names_are_unique() -> None:
     arrays, head = registered_flame()
     assert np.array_equal(arrays["expression_basis"][:, :, :100], flame().expression_basis)

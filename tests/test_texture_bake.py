@@ -20,6 +20,7 @@ from ml_backend.rendering.render_head import render_head
 from ml_backend.rendering.spherical_harmonics import ambient_light, shading
 from ml_backend.texture.bake_texture import BakedTexture, bake_texture
 from ml_backend.texture.texel_map import texel_map
+from ml_backend.tracking import landmark_topology as topology
 
 TEXTURE_PX = 512
 PHOTO_PX = 640
@@ -198,10 +199,8 @@ def test_a_bar_across_the_forehead_is_kept_out(head, front):
 def test_eyes_and_teeth_of_the_photo_do_not_reach_the_skin(front):
     """Openings of eyes and mouth painted green in the photo: no skin turns green."""
     scene, _ = front
-    from ml_backend.texture import face_contours as contours
-
     pixels = scene.pixels.copy()
-    for opening in (contours.EYE_OPENING_LEFT, contours.EYE_OPENING_RIGHT, contours.MOUTH_OPENING):
+    for opening in (topology.LEFT_EYE, topology.RIGHT_EYE, topology.LIPS_INNER):
         cv2.fillPoly(pixels, [np.round(scene.landmarks_px[list(opening)]).astype(np.int32)], (0, 255, 0))
     texture = scene.bake(pixels)
     skin = texel_map(scene.head, TEXTURE_PX).part == 0

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ml_backend.head.head_file import load_head
-from ml_backend.texture.colour import log_from_srgb_bytes, srgb_bytes_from_log
 from ml_backend.texture.delighting import without_shine
 from ml_backend.texture.eyes import Eyeball, eye_colour
 from ml_backend.texture.hair_painting import strand_noise
+from ml_backend.texture.log_colour import log_from_srgb_bytes, srgb_bytes_from_log
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.skin_colour import fit_skin_colour
 from ml_backend.texture.skin_tone import LIMITS, tone_shift

@@ -37,16 +37,24 @@ def set_up_photo_render(scene: bpy.types.Scene, camera: bpy.types.Object, image_
 
 
 def look_through_camera() -> None:
-    """Let every 3D view of the file open with the camera's view and the materials shown."""
+    """Let every 3D view of the file open with the camera's view, the materials shown, and nothing drawn on the face."""
     for screen in bpy.data.screens:
         for area in screen.areas:
             for space in area.spaces:
                 if space.type == "VIEW_3D":
-                    space.shading.type = "MATERIAL"
-                    space.shading.use_scene_lights = True
-                    space.shading.use_scene_world = True
-                    if space.region_3d is not None:
-                        space.region_3d.view_perspective = "CAMERA"
+                    _set_up_view(space)
+
+
+def _set_up_view(view: bpy.types.SpaceView3D) -> None:
+    view.shading.type = "MATERIAL"
+    view.shading.use_scene_lights = True
+    view.shading.use_scene_world = True
+    # floor, axes, cursor and origins all pass between the eyes, where the head's own origin is
+    overlay = view.overlay
+    overlay.show_floor = overlay.show_axis_x = overlay.show_axis_y = False
+    overlay.show_cursor = overlay.show_object_origins = False
+    if view.region_3d is not None:
+        view.region_3d.view_perspective = "CAMERA"
 
 
 def _eevee_name(render: bpy.types.RenderSettings) -> str:

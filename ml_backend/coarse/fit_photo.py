@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from ml_backend.coarse.gauss_newton import Term, minimise
 from ml_backend.coarse.landmark_term import LandmarkTerm, landmark_targets
 from ml_backend.coarse.parameters import FitParameters
 from ml_backend.coarse.photometric_term import PhotometricTerm
-from ml_backend.coarse.prior_term import PriorTerm
+from ml_backend.coarse.prior_term import JAW_CLOSED, PriorTerm
 from ml_backend.coarse.rigid_start import rigid_start
 from ml_backend.coarse.silhouette_term import SilhouetteTerm
 from ml_backend.coarse.view_bias import view_bias_px
@@ -89,6 +89,7 @@ def fit_photo(
             term = _photometric_term(pixels, head, parameters, appearance, mean, basis)
             parameters = minimise(parameters, [*terms, term], everything, PHOTOMETRIC_ITERATIONS)
             appearance = _estimate_appearance(pixels, head, parameters, mean, basis)
+        parameters = _within_limits(head, parameters)
         error = landmark_error_percent(head, parameters, landmarks)
     return CoarseFit(
         shape=parameters.shape,
@@ -107,6 +108,14 @@ def _landmark_terms(head: HeadModel, landmarks: torch.Tensor, options: FitOption
     if not options.use_silhouette:
         return [PriorTerm(head), LandmarkTerm(head, targets)]
     return [PriorTerm(head), LandmarkTerm(head, targets, CONTOUR_EAR_TO_EAR), SilhouetteTerm(head, targets)]
+
+
+def _within_limits(head: HeadModel, parameters: FitParameters) -> FitParameters:
+    """Bring expressions and jaw, whose limits are soft while solving, inside them: sliders start at their ends."""
+    low, high = head.expression_limits.unbind(1)
+    pose = parameters.pose.clone()
+    pose[6] = pose[6].clamp(min=JAW_CLOSED)
+    return replace(parameters, expression=parameters.expression.clamp(low, high), pose=pose)
 
 
 def _rigid_only(head: HeadModel) -> torch.Tensor:

@@ -146,7 +146,5 @@ def _keep(scene: PhotographedHead, seen: np.ndarray) -> np.ndarray:
 
 def _with_mirrored(relief: np.ndarray, seen: np.ndarray, scene: PhotographedHead) -> np.ndarray:
     """Relief of the unseen half from the seen one."""
-    where = scene.texels.mirror_uv_px - 0.5
-    reflected = cv2.remap(relief, where, None, cv2.INTER_LINEAR)
     unseen = (1.0 - smooth_step(seen, 0.1, 0.6)) * scene.areas.skin
-    return relief + MIRRORED_KEPT * unseen * reflected
+    return relief + MIRRORED_KEPT * unseen * scene.texels.mirrored(relief)

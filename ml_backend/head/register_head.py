@@ -27,11 +27,12 @@ from ml_backend.head.transfer_jaw import carry_jaw
 from ml_backend.head.transfer_landmarks import carry_landmarks, carry_masks, mirror_vertices
 from ml_backend.head.transfer_official_files import official_files, read_official_files
 from ml_backend.head.transfer_registration import PART_NAMES, Registration, register
-from ml_backend.head.transfer_surface import Surface, vertex_normals
+from ml_backend.head.transfer_surface import Surface
 from ml_backend.head.transfer_uv import Chart, Layout, carry_layout
 from ml_backend.head.transfer_uv_repair import repair_layout
+from ml_backend.head.triangle_geometry import vertex_normals
 
-REGISTRATION_VERSION = 1  # raise it when the same files would give another head
+REGISTRATION_VERSION = 2  # raise it when the same files would give another head
 _LOG = logging.getLogger(__name__)
 
 
@@ -80,27 +81,13 @@ def register_flame(
     """
     registration = register(flame, open_head, json.loads(open_head_metadata["part_names"]))
     layout = _texture_layout(flame, open_head, registration)
-    triangles = flame.triangles.astype(np.int32)
-    fourth = np.full((len(triangles), 1), -1, np.int32)
-    uv_triangles = layout.uv_triangles.astype(np.int32)
     landmarks = carry_landmarks(flame, open_head, registration)
     jaw = carry_jaw(flame, open_head, registration, landmarks)
     open_names = json.loads(open_head_metadata["expression_names"])
     expressions = carry_expressions(flame, open_head, open_names, registration, jaw)
     arrays = {
-        "template": flame.template.astype(np.float32),
-        "shape_basis": flame.shape_basis,
-        "pose_basis": flame.pose_basis.astype(np.float32),
-        "joint_regressor": flame.joint_regressor.astype(np.float32),
-        "skinning_weights": flame.skinning_weights.astype(np.float32),
-        "parents": np.array(JOINT_PARENTS, np.int32),
-        "polygons": np.concatenate([triangles, fourth], 1),
-        "triangles": triangles,
-        "triangle_polygon": np.arange(len(triangles), dtype=np.int32),
-        "uv": layout.uv.astype(np.float32),
-        "uv_polygons": np.concatenate([uv_triangles, fourth], 1),
-        "uv_triangles": uv_triangles,
-        "polygon_part": registration.triangle_part.astype(np.int32),
+        **_model_arrays(flame),
+        **_mesh_arrays(flame.triangles, layout, registration.triangle_part),
         "mirror_vertex": mirror_vertices(flame, registration.triangle_part),
         **landmarks,
         **carry_masks(open_head, registration),
@@ -115,6 +102,33 @@ def register_flame(
         "expression_names": json.dumps(expressions.names),
     }
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata
+
+
+def _model_arrays(flame: FlameArrays) -> dict[str, np.ndarray]:
+    """What a head file takes from FLAME as it is; its expressions come with the open head's."""
+    return {
+        "template": flame.template.astype(np.float32),
+        "shape_basis": flame.shape_basis,
+        "pose_basis": flame.pose_basis.astype(np.float32),
+        "joint_regressor": flame.joint_regressor.astype(np.float32),
+        "skinning_weights": flame.skinning_weights.astype(np.float32),
+        "parents": np.array(JOINT_PARENTS, np.int32),
+    }
+
+
+def _mesh_arrays(triangles: np.ndarray, layout: Layout, triangle_part: np.ndarray) -> dict[str, np.ndarray]:
+    """A head file's polygons, which are triangles here, with their texture coordinates and parts."""
+    triangles, uv_triangles = triangles.astype(np.int32), layout.uv_triangles.astype(np.int32)
+    no_fourth = np.full((len(triangles), 1), -1, np.int32)
+    return {
+        "polygons": np.concatenate([triangles, no_fourth], 1),
+        "triangles": triangles,
+        "triangle_polygon": np.arange(len(triangles), dtype=np.int32),
+        "uv": layout.uv.astype(np.float32),
+        "uv_polygons": np.concatenate([uv_triangles, no_fourth], 1),
+        "uv_triangles": uv_triangles,
+        "polygon_part": triangle_part.astype(np.int32),
+    }
 
 
 def _texture_layout(flame: FlameArrays, open_head: dict[str, np.ndarray], registration: Registration) -> Layout:

@@ -6,7 +6,8 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.sparse.linalg import splu
 
-from ml_backend.head.transfer_surface import Surface, vertex_normals
+from ml_backend.head.transfer_surface import Surface
+from ml_backend.head.triangle_geometry import vertex_normals
 
 # (iterations, stiffness): from a sheet that hardly bends to one that follows lips and lids. Stiffness is the weight of
 # the change of curvature, edges measured in mean edge lengths, against one unit per point that meets the target.

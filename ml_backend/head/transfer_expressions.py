@@ -16,6 +16,9 @@ from ml_backend.head.transfer_field import carry_field
 from ml_backend.head.transfer_jaw import JawShapes
 from ml_backend.head.transfer_registration import PART_NAMES, Registration
 
+# FLAME's own components are principal components: coefficients count standard deviations, and look right to about 3.
+_OWN_LIMITS = (-3.0, 3.0)
+_NAMED_LIMITS = (0.0, 1.0)  # the open head's, where its file does not say
 _LID_CLEARANCE_M = 0.0003  # between a lid and the eyeball, so that neither shines through the other
 
 
@@ -24,7 +27,8 @@ class CarriedExpressions:
     """A head's expressions.
 
     Attributes:
-        arrays: expression_basis (V,3,E), arkit_expression (52,E) and arkit_pose (52,15) of a head file.
+        arrays: expression_basis (V,3,E), expression_limits (E,2), arkit_expression (52,E) and arkit_pose (52,15) of a
+            head file.
         names: E names.
     """
 
@@ -57,10 +61,23 @@ def carry_expressions(
         arkit[shape, column] = 1
     arrays = {
         "expression_basis": np.concatenate([own, carried, jaw.corrections], 2).astype(np.float32),
+        "expression_limits": _limits(own.shape[2], open_head, jaw),
         "arkit_expression": arkit,
         "arkit_pose": jaw.arkit_pose,
     }
     return CarriedExpressions(arrays, (*own_names, *open_names, *jaw.correction_names))
+
+
+def _limits(num_own: int, open_head: dict[str, np.ndarray], jaw: JawShapes) -> np.ndarray:
+    """(E,2) the ranges of the target's own expressions, the open head's and the jaw's, in this order."""
+    named = np.tile(_NAMED_LIMITS, (open_head["expression_basis"].shape[2], 1))
+    return np.concatenate(
+        [
+            np.tile(_OWN_LIMITS, (num_own, 1)),
+            open_head.get("expression_limits", named),
+            np.tile(_NAMED_LIMITS, (len(jaw.correction_shapes), 1)),
+        ]
+    ).astype(np.float32)
 
 
 def _keep_outside_eyeballs(flame: FlameArrays, triangle_part: np.ndarray, offsets: np.ndarray) -> np.ndarray:

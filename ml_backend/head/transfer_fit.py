@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ml_backend.head.transfer_surface import Surface, vertex_normals
+from ml_backend.head.transfer_surface import Surface
+from ml_backend.head.triangle_geometry import vertex_normals
 
 # Rounds of (iterations, reach): closest points further off than the reach count for little. The first reach covers
 # what the eyes alone leave open (tilt, depth); the last is the model's own accuracy on other heads (DESIGN section 3).

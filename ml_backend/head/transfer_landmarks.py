@@ -8,7 +8,8 @@ from scipy.spatial import cKDTree
 from addon.exchange.errors import HeadFileError
 from ml_backend.head.flame_file import FlameArrays
 from ml_backend.head.transfer_registration import Registration
-from ml_backend.head.transfer_surface import Surface, SurfacePosition, vertex_normals
+from ml_backend.head.transfer_surface import Surface, SurfacePosition
+from ml_backend.head.triangle_geometry import vertex_normals
 
 # A landmark that lies this far beside the target's surface is determined half as well as one that lies on it.
 _DOUBTFUL_DISTANCE_M = 0.004
@@ -30,6 +31,8 @@ def carry_landmarks(
         result[f"{name}_triangle"] = place.triangle.reshape(triangle.shape).astype(np.int32)
         result[f"{name}_barycentric"] = place.barycentric.reshape(barycentric.shape).astype(np.float32)
     doubt = 1 + (place.distance / _DOUBTFUL_DISTANCE_M) ** 2
+    if "landmarks_478_view_bias" in open_head:  # the tracker's own habit, the same for all heads
+        result["landmarks_478_view_bias"] = open_head["landmarks_478_view_bias"]
     result["landmarks_478_weight"] = (open_head["landmarks_478_weight"] / doubt).astype(np.float32)
     return result
 

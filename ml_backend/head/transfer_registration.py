@@ -13,8 +13,9 @@ from addon.exchange.errors import HeadFileError
 from ml_backend.head.flame_file import FlameArrays
 from ml_backend.head.transfer_deformation import lay_skin, match_loops, neck_loop
 from ml_backend.head.transfer_fit import HeadFit, MovingHead, Similarity, fit_head
-from ml_backend.head.transfer_surface import Surface, SurfacePosition, vertex_normals
+from ml_backend.head.transfer_surface import Surface, SurfacePosition
 from ml_backend.head.transfer_uv import largest_island
+from ml_backend.head.triangle_geometry import vertex_normals
 
 PART_NAMES = ("skin", "left_eye", "right_eye")
 # How much each region of the open head speaks for where the head lies; what is not named counts for nothing.

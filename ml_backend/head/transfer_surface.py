@@ -13,6 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ml_backend.head.closest_point import closest_barycentric
+from ml_backend.head.triangle_geometry import vertex_normals
 
 NORMAL_WEIGHT_M = 0.010  # an opposite normal counts as much as this distance: more than lids and lips are thick
 # The closest triangle has one of the nearest sample points unless triangles are very unequal.
@@ -124,18 +125,3 @@ class Surface:
     def _samples(self, values: np.ndarray) -> np.ndarray:
         """(F_subset * 4, 3) values at the sample points of the searched triangles."""
         return np.einsum("sk,fkd->fsd", _SAMPLES, values[self.triangles[self.subset]]).reshape(-1, 3)
-
-
-def triangle_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(F,3) normals whose length is twice the area."""
-    corners = vertices[triangles]
-    return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-
-
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(V,3) unit normals, area-weighted; zero for vertices without triangles."""
-    total = np.zeros_like(vertices)
-    faces = triangle_normals(vertices, triangles)
-    for corner in range(3):
-        np.add.at(total, triangles[:, corner], faces)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)

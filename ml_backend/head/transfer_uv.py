@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from ml_backend.head.transfer_surface import Surface, SurfacePosition
+from ml_backend.head.triangle_geometry import triangle_areas
 
 _SAMPLES = 6  # points along the edge of a target triangle, to see which source triangles lie below it
 
@@ -49,9 +50,7 @@ class Layout:
 def largest_island(vertices: np.ndarray, triangles: np.ndarray, uv_triangles: np.ndarray) -> np.ndarray:
     """Of some triangles, those in the island of the layout with the most surface, as a boolean mask."""
     label = _islands(uv_triangles)
-    corners = vertices[triangles]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    return label == np.bincount(label, area).argmax()
+    return label == np.bincount(label, triangle_areas(vertices, triangles)).argmax()
 
 
 def carry_layout(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ml_backend.texture.colour import log_from_srgb_bytes
+from ml_backend.texture.log_colour import log_from_srgb_bytes
 from ml_backend.texture.photo_projection import PhotoProjection, PosedHead, smooth_step
 
 # The background is read between these multiples of the head's half size from its middle, above the chin: hair reaches

@@ -14,19 +14,18 @@ from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel
 from ml_backend.rendering.spherical_harmonics import basis
 from ml_backend.texture.background import background_likeness
-from ml_backend.texture.colour import (
+from ml_backend.texture.completion import complete_skin, skin_grain
+from ml_backend.texture.delighting import left_over_light, log_shading, with_softer_folds, without_shine
+from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
+from ml_backend.texture.hair import ScalpView, find_hair, hair_over_face
+from ml_backend.texture.hair_painting import paint_hair
+from ml_backend.texture.log_colour import (
     LOG_FLOOR,
     log_from_linear,
     luminance,
     srgb_bytes_from_log,
     with_calm_colour,
 )
-from ml_backend.texture.completion import complete_skin, skin_grain
-from ml_backend.texture.delighting import left_over_light, log_shading, with_softer_folds, without_shine
-from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
-from ml_backend.texture.face_contours import IRIS_CENTRE_LEFT, IRIS_CENTRE_RIGHT
-from ml_backend.texture.hair import ScalpView, find_hair, hair_over_face
-from ml_backend.texture.hair_painting import paint_hair
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.photographed_head import PhotographedHead, photo_on_texels, photographed_head
 from ml_backend.texture.skin_colour import SkinColour, fit_skin_colour
@@ -39,6 +38,7 @@ from ml_backend.texture.skin_evidence import (
 )
 from ml_backend.texture.skin_tone import tone_shift
 from ml_backend.texture.texel_map import pad_islands
+from ml_backend.tracking import landmark_topology as topology
 from ml_backend.tracking.face_tracker import TrackedFace
 
 # Decisions are made on a grid of half the texture's size; only the photo's finest detail is carried at full size.
@@ -306,7 +306,7 @@ def _paint_eyes(
         mixed = colour if total < 1e-3 else shared
         part = head.part_names.index(f"{side}_eye")
         own = np.unique(head.triangles[head.triangle_part == part].cpu().numpy())
-        pupil = pupils[IRIS_CENTRE_LEFT if side == "left" else IRIS_CENTRE_RIGHT]
+        pupil = pupils[topology.LEFT_IRIS[0] if side == "left" else topology.RIGHT_IRIS[0]]
         eye = fit_eyeball(scene.neutral[own], part, joints[JOINT_NAMES.index(f"{side}_eye")], pupil)
         paint_eyeball(log_albedo, scene.texels, scene.neutral, eye, mixed)
         colours[f"iris_{side}"] = mixed

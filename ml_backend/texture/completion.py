@@ -55,9 +55,8 @@ def complete_skin(
     matched = smoother.fit(merged, total, MATCH_LENGTH_M, prior=prior, prior_weight=MATCH_PRIOR_WEIGHT)
     filled = log_model + texels.interpolate(matched)
 
-    where = texels.mirror_uv_px - 0.5
-    reflected = cv2.remap(log_albedo, where, None, cv2.INTER_LINEAR)
-    reflected_confidence = MIRROR_TRUST * cv2.remap(confidence, where, None, cv2.INTER_LINEAR)
+    reflected = texels.mirrored(log_albedo)
+    reflected_confidence = MIRROR_TRUST * texels.mirrored(confidence)
     lift = _matching_lift(texels, smoother, log_albedo - reflected, np.minimum(confidence, reflected_confidence), count)
     mirrored = smooth_step(reflected_confidence, 0.05, 0.75)
     filled = filled + (reflected + lift - filled) * mirrored[..., None]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ml_backend.rendering.spherical_harmonics import basis
-from ml_backend.texture.colour import LOG_FLOOR, luminance
+from ml_backend.texture.log_colour import LOG_FLOOR, luminance
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.photo_projection import smooth_step
 

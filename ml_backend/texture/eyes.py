@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 
 from ml_backend.rendering.colour import linear_from_srgb_u8
-from ml_backend.texture import face_contours
-from ml_backend.texture.colour import log_from_linear
+from ml_backend.texture.face_contours import fill_contours
+from ml_backend.texture.log_colour import log_from_linear
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.texel_map import TexelMap
+from ml_backend.tracking import landmark_topology as topology
 
 # Visible iris of an adult: 11.7 mm across (Rüfer et al. 2005); the pupil in daylight about a third of it.
 IRIS_RADIUS_M = 0.00585
@@ -81,11 +82,10 @@ def iris_colour(
     Returns:
         (3,) linear RGB without light, and 0-1 how readable it was.
     """
-    centre_index = face_contours.IRIS_CENTRE_LEFT if left else face_contours.IRIS_CENTRE_RIGHT
-    ring = face_contours.IRIS_RING_LEFT if left else face_contours.IRIS_RING_RIGHT
-    opening = face_contours.EYE_OPENING_LEFT if left else face_contours.EYE_OPENING_RIGHT
+    centre_index, *ring = topology.LEFT_IRIS if left else topology.RIGHT_IRIS
+    opening = topology.LEFT_EYE if left else topology.RIGHT_EYE
     centre = landmarks_px[centre_index]
-    radius = float(np.median(np.linalg.norm(landmarks_px[list(ring)] - centre, axis=1)))
+    radius = float(np.median(np.linalg.norm(landmarks_px[ring] - centre, axis=1)))
     height, width = pixels.shape[:2]
     readable = float(smooth_step(np.float64(radius), *READABLE_IRIS_PX))
     low = np.floor(centre - 1.2 * radius - 1).astype(int)
@@ -99,7 +99,7 @@ def iris_colour(
     local = (landmarks_px - low) * zoom
     rows, columns = np.mgrid[: patch.shape[0], : patch.shape[1]] + 0.5
     distance = np.hypot(columns - local[centre_index, 0], rows - local[centre_index, 1]) / (radius * zoom)
-    seen = face_contours.fill_contours(local, (opening,), *patch.shape[:2], grow=-0.12 * radius * zoom)
+    seen = fill_contours(local, (opening,), *patch.shape[:2], grow=-0.12 * radius * zoom)
     used = (distance > 0.45) & (distance < 0.85) & (seen > 0.5)
     if used.sum() < 0.04 * (radius * zoom) ** 2:
         return BROWN_IRIS, 0.0

@@ -1,6 +1,7 @@
-"""Closed outlines on the face as indices of the tracker's 478 landmarks (left and right are the person's).
+"""Areas of the face as masks: closed outlines of the tracker's landmarks, filled.
 
-Source: the point numbering of MediaPipe's face mesh (Apache-2.0), read off its drawings.
+Eyes, brows, lips and the oval stand in `ml_backend/tracking/landmark_topology.py`; here are those that only textures
+need, read off drawings of the same points.
 """
 
 from __future__ import annotations
@@ -8,23 +9,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-EYE_OPENING_LEFT = (362, 382, 381, 380, 374, 373, 390, 249, 263, 466, 388, 387, 386, 385, 384, 398)
-EYE_OPENING_RIGHT = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
-MOUTH_OPENING = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
-LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
-BROW_LEFT = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
-BROW_RIGHT = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
+# Around the wings and under the tip.
 NOSTRILS = (129, 203, 98, 97, 2, 326, 327, 423, 358, 278, 344, 440, 275, 4, 45, 220, 115, 48)
-FACE_OVAL = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
+# Between the eyes, where glasses rest.
 NOSE_BRIDGE = (193, 168, 417, 351, 419, 197, 196, 122)
+# From ear to ear along the jaw, and back under the nose.
 BEARD = (
     132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 327, 2, 98,
 )  # fmt: skip
-IRIS_CENTRE_RIGHT, IRIS_RING_RIGHT = 468, (469, 470, 471, 472)
-IRIS_CENTRE_LEFT, IRIS_RING_LEFT = 473, (474, 475, 476, 477)
 
 
 def fill_contours(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ml_backend.texture.colour import chroma, luminance
+from ml_backend.texture.log_colour import chroma, luminance
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.skin_colour import SkinColour

@@ -52,8 +52,8 @@ def paint_hair(view: ScalpView, evidence: HairEvidence, vertices: np.ndarray) ->
     detail = _evened_detail(view.log_albedo, colours, GLOSS_M * per_m)
     painted = (evidence.strand_depth * strands)[..., None]
     layers = np.dstack([observed, trust, usable, detail]).astype(np.float32)
-    mirrored = cv2.remap(layers[..., :3], texels.mirror_uv_px - 0.5, None, cv2.INTER_LINEAR)
-    mirrored_detail = cv2.remap(layers[..., 3:], texels.mirror_uv_px - 0.5, None, cv2.INTER_LINEAR)
+    mirrored = texels.mirrored(layers[..., :3])
+    mirrored_detail = texels.mirrored(layers[..., 3:])
     cover = _over(_over(grown, mirrored[..., 0], mirrored[..., 1]), observed, trust)
     painted = _over(painted, mirrored_detail, mirrored[..., 2:3])
     return colours + _over(painted, detail, usable[..., None]), cover * view.areas.skin

@@ -9,6 +9,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from ml_backend.head.triangle_geometry import triangle_areas
+
 
 class SurfaceSmoother:
     """Solves screened Laplace equations on a triangle mesh."""
@@ -56,8 +58,7 @@ def _stiffness_and_mass(vertices: np.ndarray, triangles: np.ndarray) -> tuple[sp
     """Cotangent stiffness (V, V) and lumped vertex areas (V,)."""
     count = len(vertices)
     corners = vertices[triangles]
-    area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    area = np.maximum(area, 1e-12)
+    area = np.maximum(triangle_areas(vertices, triangles), 1e-12)
     rows, columns, entries = [], [], []
     for corner in range(3):
         one, two = (corner + 1) % 3, (corner + 2) % 3

@@ -10,7 +10,7 @@ import torch
 
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.head.head_model import HeadModel
-from ml_backend.texture.colour import log_from_srgb_bytes
+from ml_backend.texture.log_colour import log_from_srgb_bytes
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.photo_projection import PhotoProjection, PosedHead, pose_head, project_photo
 from ml_backend.texture.skin_evidence import FaceFeatures, Regions, face_features, regions

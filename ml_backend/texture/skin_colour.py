@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ml_backend.texture.colour import chroma, luminance
+from ml_backend.texture.log_colour import chroma, luminance
 
 # Least spread allowed, in logarithmic units: noise and JPEG blocks alone give this much.
 MIN_CHROMA_SIGMA = 0.05

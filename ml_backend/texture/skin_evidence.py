@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 
 from ml_backend.head.head_model import HeadModel
+from ml_backend.head.triangle_geometry import triangle_areas
 from ml_backend.texture import face_contours
-from ml_backend.texture.colour import chroma, luminance
+from ml_backend.texture.log_colour import chroma, luminance
 from ml_backend.texture.photo_projection import PhotoProjection, smooth_step
 from ml_backend.texture.skin_colour import SkinColour
 from ml_backend.texture.texel_map import TexelMap
+from ml_backend.tracking import landmark_topology as topology
 
 # Side of the window in which the landmark outlines are drawn, pixels.
 OUTLINE_IMAGE_PX = 512
@@ -112,17 +114,17 @@ def face_features(landmarks_px: np.ndarray, projection: PhotoProjection, px_per_
         mask = face_contours.fill_contours(window_landmarks, contours, side, side, grow_px)
         return cv2.remap(mask, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
-    eyes = (face_contours.EYE_OPENING_LEFT, face_contours.EYE_OPENING_RIGHT)
+    eyes = (topology.LEFT_EYE, topology.RIGHT_EYE)
     return FaceFeatures(
-        opening=on_texels(OPENING_MARGIN_M, *eyes, face_contours.MOUTH_OPENING),
-        around_opening=on_texels(AROUND_OPENING_M, *eyes, face_contours.MOUTH_OPENING),
-        brows=on_texels(BROW_MARGIN_M, face_contours.BROW_LEFT, face_contours.BROW_RIGHT),
+        opening=on_texels(OPENING_MARGIN_M, *eyes, topology.LIPS_INNER),
+        around_opening=on_texels(AROUND_OPENING_M, *eyes, topology.LIPS_INNER),
+        brows=on_texels(BROW_MARGIN_M, topology.LEFT_BROW, topology.RIGHT_BROW),
         eyes=on_texels(LASHES_M, *eyes),
-        lips=on_texels(LIP_MARGIN_M, face_contours.LIPS),
+        lips=on_texels(LIP_MARGIN_M, topology.LIPS_OUTER),
         nostrils=on_texels(0.0, face_contours.NOSTRILS),
         beard=on_texels(0.004, face_contours.BEARD),
-        oval=on_texels(-0.004, face_contours.FACE_OVAL),
-        core=cv2.GaussianBlur(on_texels(-CORE_M, face_contours.FACE_OVAL), (0, 0), 4.0),
+        oval=on_texels(-0.004, topology.FACE_OVAL),
+        core=cv2.GaussianBlur(on_texels(-CORE_M, topology.FACE_OVAL), (0, 0), 4.0),
         bridge=on_texels(0.0, face_contours.NOSE_BRIDGE),
         spectacles=on_texels(FRAME_REACH_M, *eyes),
     )
@@ -167,8 +169,7 @@ def regions(head: HeadModel, texels: TexelMap, vertices: np.ndarray) -> Regions:
     carried = texels.interpolate(np.column_stack([region_mask(head, name) for name in names]))
     triangles = head.triangles.cpu().numpy()
     on_face = region_mask(head, "face")[triangles].min(axis=1) > 0.5
-    edges = vertices[triangles[on_face]]
-    area_m2 = 0.5 * np.linalg.norm(np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0]), axis=1).sum()
+    area_m2 = triangle_areas(vertices, triangles[on_face]).sum()
     uv = head.uv.cpu().numpy()[head.uv_triangles.cpu().numpy()[on_face]]
     sides_1, sides_2 = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
     area_uv = 0.5 * np.abs(sides_1[:, 0] * sides_2[:, 1] - sides_1[:, 1] * sides_2[:, 0]).sum()

@@ -85,6 +85,11 @@ class TexelMap:
         means = np.stack(sums, axis=1) / np.maximum(total, 1e-9)[:, None]
         return means.astype(np.float32), (total / np.maximum(coverage, 1e-9)).astype(np.float32)
 
+    def mirrored(self, image: np.ndarray) -> np.ndarray:
+        """What an image (N, N) or (N, N, C), at most 4 channels, shows at the same place of the other half."""
+        # OpenCV counts from the first pixel's centre
+        return cv2.remap(image, self.mirror_uv_px - 0.5, None, cv2.INTER_LINEAR)
+
 
 _maps: dict[tuple[int, int], TexelMap] = {}
 

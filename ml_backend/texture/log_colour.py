@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ml_backend.rendering.colour import linear_from_srgb, srgb_u8_from_linear
+from ml_backend.rendering.colour import linear_from_srgb_u8, srgb_u8_from_linear
 
 # Added before the logarithm: the darkest step of an 8-bit photo that still carries colour (about 6/255 sRGB).
 LOG_FLOOR = 0.002
@@ -15,7 +15,7 @@ NOISY_COLOUR = (-3.9, -2.8)
 
 def log_from_srgb_bytes(pixels: np.ndarray) -> np.ndarray:
     """Logarithm of the linear light of 8-bit sRGB pixels, (H, W, 3) uint8 to float32."""
-    table = np.log(linear_from_srgb(np.arange(256, dtype=np.float32) / 255.0) + LOG_FLOOR)
+    table = np.log(linear_from_srgb_u8(np.arange(256, dtype=np.uint8)) + LOG_FLOOR)
     return cv2.LUT(np.ascontiguousarray(pixels), table.reshape(256, 1))
 
 
