@@ -11,9 +11,9 @@ from assets.recipes.open_head.mesh_topology import triangulate, vertex_normals
 from assets.recipes.open_head.rig import JAW, JAW_OPEN_RADIANS, Rig, jaw_blend, jaw_open_goal, jaw_rotated
 from assets.recipes.open_head.surface_field import SurfaceField
 
-# Share of the jaw's opening at which closed lips meet: the lower lip comes up most of the way, or the upper one hangs.
-_MEETING_SHARE = 0.25
-_RETREAT_M = 0.0045  # closed lips follow the dropped jaw back; also, the two ways of adding then agree in height
+# Share of the jaw's opening at which closed lips meet: the lower lip gives less than the upper one is drawn down.
+_MEETING_SHARE = 0.62
+_RETREAT_M = 0.0105  # closed lips follow the dropped jaw back; also, the two ways of adding then agree in height
 _JAW_FOR_TONGUE_RADIANS = float(np.radians(11.0))
 
 
@@ -81,7 +81,7 @@ class MouthSculptor:
         return self._rig.skinning_weights[:, [JAW]] * np.array([0.0, -0.0010, 0.0065])
 
     def mouth_close(self) -> np.ndarray:
-        """Close the lips while the jaw is open: with the fully open jaw they meet, nearer to the nose than to the jaw.
+        """Close the lips while the jaw is open: with the fully open jaw they meet, nearer to the jaw than to the nose.
 
         Players of blend shapes add this after the jaw has turned, the head model adds it before (so it turns along).
         The offsets lie midway: both ways close the mouth alike in height and differ by a few millimetres in depth.
