@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from addon.exchange.avatar_package import check_target
 from addon.exchange.errors import LikenessError, PhotoError
+from ml_backend.one_thread import one_thread
 
 if TYPE_CHECKING:
     from addon.exchange.avatar_description import AvatarDescription
@@ -148,7 +149,7 @@ def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: _StageClock) -
         from ml_backend.tracking.face_tracker import FaceTracker
 
         tracker, head, albedo = FaceTracker(), load_head(options.head), load_albedo_model()
-    with torch.no_grad(), _one_thread():
+    with torch.no_grad(), one_thread():
         with clock.stage(Stage.FIND_FACE):
             faces = tracker.find_faces(photo.pixels)
             face = choose_face(faces, options.face, photo.original_name)
@@ -169,23 +170,6 @@ def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: _StageClock) -
         texture=texture,
         displacement=displacement,
     )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Hold torch to one thread: its pieces of work here are so small that several threads mostly wait for each other.
-
-    Measured on two cores that other programs used as well: with one thread the fit took 1.1 s, texture and displacement
-    4 to 6.6 s; with two the fit took 0.8 to 22 s, texture and displacement 6.1 to 7.9 s.
-    """
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def choose_face(faces: list[TrackedFace], number: int, photo_name: str) -> TrackedFace:

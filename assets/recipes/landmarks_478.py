@@ -84,13 +84,11 @@ def measure_view_bias(head: HeadModel, albedo: AlbedoModel, tracker: FaceTracker
         pose = pose + strength @ head.arkit_pose
         posed = head.vertices(shape[None], (strength @ head.arkit_expression)[None], pose[None])[0]
         camera = _camera(posed)
-        colours = albedo.texture(0.7 * torch.randn(albedo.basis.shape[0], generator=generator)).clamp(0, 1)
-        photo = render_head(head, posed, camera, _soft_light(generator), paint_brows(head, colours))
-        faces = tracker.find_faces(photo, max_faces=1)
-        if faces:
+        seen = _tracked(head, posed, camera, albedo, tracker, generator)
+        if seen is not None:
             rotation = rotation_matrices(pose[:3])
             expected = camera.project(head.landmarks_478.on(posed[None], head.triangles)[0])[:, :2]
-            stray = torch.from_numpy(faces[0].landmarks_px[:, :2]) - expected
+            stray = seen - expected
             strays.append((stray @ image_axes(rotation).T / PX_PER_M).numpy())
             features.append(view_features(rotation).numpy())
     design = np.stack(features)
@@ -113,13 +111,26 @@ def collect_hits(head: HeadModel, albedo: AlbedoModel, tracker: FaceTracker) -> 
         pose = torch.zeros(15)
         pose[:3] = torch.tensor(TURN_SIGMA) * torch.randn(3, generator=generator)
         posed = head.vertices(shape[None], torch.zeros(1, head.num_expression), pose[None])[0]
-        colours = albedo.texture(0.7 * torch.randn(albedo.basis.shape[0], generator=generator)).clamp(0, 1)
         camera = _camera(posed)
-        photo = render_head(head, posed, camera, _soft_light(generator), paint_brows(head, colours))
-        faces = tracker.find_faces(photo, max_faces=1)
-        if faces:
-            rows.append(_hits(head, posed, camera, torch.from_numpy(faces[0].landmarks_px[:, :2])))
+        seen = _tracked(head, posed, camera, albedo, tracker, generator)
+        if seen is not None:
+            rows.append(_hits(head, posed, camera, seen))
     return np.stack(rows)
+
+
+def _tracked(
+    head: HeadModel,
+    posed: torch.Tensor,
+    camera: Camera,
+    albedo: AlbedoModel,
+    tracker: FaceTracker,
+    generator: torch.Generator,
+) -> torch.Tensor | None:
+    """Where (478,2) the tracker sees its points on a render in random colours and light; None where it sees no face."""
+    colours = albedo.texture(0.7 * torch.randn(albedo.basis.shape[0], generator=generator)).clamp(0, 1)
+    photo = render_head(head, posed, camera, _soft_light(generator), paint_brows(head, colours))
+    faces = tracker.find_faces(photo, max_faces=1)
+    return torch.from_numpy(faces[0].landmarks_px[:, :2]) if faces else None
 
 
 def paint_brows(head: HeadModel, texture: torch.Tensor) -> torch.Tensor:

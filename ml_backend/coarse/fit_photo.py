@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from ml_backend.coarse.appearance import (
-    Appearance,
     albedo_at_vertices,
     estimate_appearance,
     scale_photo,
@@ -84,11 +83,15 @@ def fit_photo(
         everything = torch.ones_like(parameters.vector, dtype=torch.bool)
         parameters = minimise(parameters, terms, everything, LANDMARK_ITERATIONS)
         mean, basis = albedo_at_vertices(head, albedo_model)
-        appearance = _estimate_appearance(pixels, head, parameters, mean, basis)
+        region = _skin_region(head)
+        photo, samples = scale_photo(pixels, parameters), visible_vertices(head, parameters, region)
+        appearance = estimate_appearance(photo.sample(samples.image), samples, mean, basis)
         for _ in range(PHOTOMETRIC_ROUNDS if options.use_photometric else 0):
-            term = _photometric_term(pixels, head, parameters, appearance, mean, basis)
+            colours = mean + torch.einsum("a,avc->vc", appearance.albedo, basis)
+            term = PhotometricTerm(head, photo, samples, appearance, colours)
             parameters = minimise(parameters, [*terms, term], everything, PHOTOMETRIC_ITERATIONS)
-            appearance = _estimate_appearance(pixels, head, parameters, mean, basis)
+            photo, samples = scale_photo(pixels, parameters), visible_vertices(head, parameters, region)
+            appearance = estimate_appearance(photo.sample(samples.image), samples, mean, basis)
         parameters = _within_limits(head, parameters)
         error = landmark_error_percent(head, parameters, landmarks)
     return CoarseFit(
@@ -136,27 +139,6 @@ def _skin_region(head: HeadModel) -> torch.Tensor:
     others = head.triangles[head.triangle_part != skin].unique()
     region[others] = 0
     return region
-
-
-def _estimate_appearance(
-    pixels: np.ndarray, head: HeadModel, parameters: FitParameters, mean: torch.Tensor, basis: torch.Tensor
-) -> Appearance:
-    samples = visible_vertices(head, parameters, _skin_region(head))
-    colour = scale_photo(pixels, parameters).sample(samples.image)
-    return estimate_appearance(colour, samples, mean, basis)
-
-
-def _photometric_term(
-    pixels: np.ndarray,
-    head: HeadModel,
-    parameters: FitParameters,
-    appearance: Appearance,
-    mean: torch.Tensor,
-    basis: torch.Tensor,
-) -> PhotometricTerm:
-    samples = visible_vertices(head, parameters, _skin_region(head))
-    albedo = mean + torch.einsum("a,avc->vc", appearance.albedo, basis)
-    return PhotometricTerm(head, scale_photo(pixels, parameters), samples, appearance, albedo)
 
 
 def ibug_landmarks(head: HeadModel, parameters: FitParameters, landmarks: torch.Tensor) -> torch.Tensor:

@@ -11,15 +11,13 @@ standard error 0.05), so what remains is below a quarter of a pixel of the 192-p
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
+from ml_backend.one_thread import one_thread
 from ml_backend.tracking import landmark_topology as topology
 from ml_backend.tracking.face_detector import (
     FAR_LAYOUT,
@@ -137,7 +135,7 @@ class FaceTracker:
             ValueError: the image has another type or shape.
         """
         photo = _photo(image_rgb_u8)
-        with _one_thread():
+        with one_thread():
             found = self._search(photo)
         faces = [candidate.face for candidate in _best_of_each(found)]
         return sorted(faces, key=_size, reverse=True)[:max_faces]
@@ -218,17 +216,6 @@ def region_of_landmarks(landmarks: np.ndarray) -> ImageRegion:
 def _better(before: LandmarkEstimate, after: LandmarkEstimate) -> LandmarkEstimate:
     """The later reading, unless it has lost the face: on profiles the first landmarks can lead away from it."""
     return before if after.presence < before.presence - LOST_PRESENCE else after
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: steps this small gain nothing from more, and lose much on a busy processor."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _photo(image: np.ndarray) -> _Photo:
