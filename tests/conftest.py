@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -15,8 +14,12 @@ ASTRONAUT = ROOT / ".cache" / "astronaut.png"
 
 
 def pytest_configure() -> None:
-    # small tensors: more threads only wait for each other
-    torch.set_num_threads(1)
+    # Blender's own Python, in which the scene's tests run as well, has no torch
+    if importlib.util.find_spec("torch"):
+        import torch
+
+        # small tensors: more threads only wait for each other
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -44,4 +47,6 @@ def astronaut_photo() -> Path:
 @pytest.fixture(scope="session")
 def astronaut_pixels(astronaut_photo: Path) -> np.ndarray:
     """(512,512,3) uint8 sRGB; one face, frontal, about 130 px wide."""
+    from PIL import Image
+
     return np.asarray(Image.open(astronaut_photo).convert("RGB"))

@@ -7,6 +7,7 @@ jaw and eye bones point out of the face. Then pose correctives, limits and the p
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,6 +69,24 @@ def bone_quaternion(joint: str, axis_angle: np.ndarray) -> tuple[float, float, f
     # sin(a/2)/a, whose limit at zero is one half
     factor = math.sin(angle / 2) / angle if angle > 1e-12 else 0.5
     return (math.cos(angle / 2), *(float(component) for component in vector * factor))
+
+
+def axis_angle_from_bone(joint: str, quaternion: Sequence[float]) -> tuple[float, float, float]:
+    """The joint's rotation that a bone's own rotation makes, the inverse of `bone_quaternion`.
+
+    Args:
+        joint: one of JOINT_NAMES.
+        quaternion: w, x, y, z in the bone's axes, of length 1.
+
+    Returns:
+        Axis-angle, radians, relative to the parent, model axes; the shorter way round.
+    """
+    w, *xyz = (float(component) for component in quaternion)
+    vector = np.array(xyz) * (1.0 if w >= 0 else -1.0)
+    sine = float(np.linalg.norm(vector))
+    factor = 2 * math.atan2(sine, abs(w)) / sine if sine > 1e-12 else 2.0
+    x, y, z = bone_axes(joint) @ vector * factor
+    return (float(x), float(y), float(z))
 
 
 def bone_limits(joint: str) -> tuple[tuple[float, float], ...]:
