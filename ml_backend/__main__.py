@@ -1,4 +1,4 @@
-"""The backend's command line: `python -m ml_backend photo PHOTO --out PACKAGE`."""
+"""The backend's command line: `python -m ml_backend photo PHOTO --out PACKAGE`; `worker` serves Blender."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ import warnings
 from pathlib import Path
 from typing import NoReturn
 
+from ml_backend.worker import serve
+
+if __name__ == "__main__" and sys.argv[1:2] == ["worker"]:
+    # before numpy loads, which may be missing: the worker itself says so
+    sys.exit(serve.main(sys.argv[2:]))
+
 from addon.exchange.errors import LikenessError
 from addon.exchange.typed_json import encode
-from ml_backend.pipeline import AvatarResult, PipelineOptions, Stage, make_avatar
+from ml_backend.pipeline import DEFAULT_WRINKLE_AGE, AvatarResult, PipelineOptions, Stage, make_avatar
 
 REFUSED = 2
 BROKEN = 1
@@ -36,6 +42,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_avatar_options(photo)
     photo.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     photo.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    worker = verbs.add_parser("worker", help="take jobs as lines of JSON from standard input, for Blender")
+    serve.add_worker_options(worker)
     return parser
 
 
@@ -55,6 +63,13 @@ def add_avatar_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--focal-mm", type=float, metavar="MM", help="focal length as on 35 mm film; makes the camera perspective"
     )
+    parser.add_argument(
+        "--wrinkle-age",
+        type=float,
+        default=DEFAULT_WRINKLE_AGE,
+        metavar="0-1",
+        help=f"0 = smooth skin, 1 = old skin (default {DEFAULT_WRINKLE_AGE:g})",
+    )
 
 
 def options_from(arguments: argparse.Namespace) -> PipelineOptions:
@@ -67,6 +82,7 @@ def options_from(arguments: argparse.Namespace) -> PipelineOptions:
         perspective=arguments.camera == "perspective",
         focal_35mm_mm=arguments.focal_mm,
         name=arguments.name,
+        wrinkle_age=arguments.wrinkle_age,
     )
 
 

@@ -21,16 +21,17 @@ from addon.exchange.avatar_description import (
     Provenance,
     Quality,
     TextureDescription,
+    WrinkleDescription,
 )
-from addon.exchange.avatar_package import AvatarHead, AvatarParameters, write_package
+from addon.exchange.avatar_package import AvatarHead, AvatarParameters, AvatarWrinkles, write_package
 from addon.exchange.conventions import JOINT_NAMES, VERSION
 from addon.exchange.errors import PackageError
 from ml_backend.coarse.coarse_fit import CoarseFit
-from ml_backend.displacement.bake_displacement import BakedDisplacement
 from ml_backend.head.head_model import HeadModel
 from ml_backend.photo.read_photo import Photo
 from ml_backend.texture.bake_texture import BakedTexture
 from ml_backend.tracking.face_tracker import TrackedFace
+from ml_backend.wrinkles.bake_wrinkles import BakedWrinkles
 
 # how far beyond the landmarks the thumbnail reaches, as a fraction of their extent
 THUMBNAIL_MARGIN = 0.35
@@ -50,7 +51,7 @@ class FittedAvatar:
         photo: it was made of; faces_found: in the photo; face_used: which one this is, 1 = the largest.
         face: as the tracker saw it.
         head: the head model; fit: its state in the photo.
-        texture, displacement: the person's maps.
+        texture, wrinkles: the person's maps.
     """
 
     name: str
@@ -61,7 +62,7 @@ class FittedAvatar:
     head: HeadModel
     fit: CoarseFit
     texture: BakedTexture
-    displacement: BakedDisplacement
+    wrinkles: BakedWrinkles
 
 
 def write_avatar(target: Path, avatar: FittedAvatar, timings_s: dict[str, float]) -> AvatarDescription:
@@ -75,54 +76,60 @@ def write_avatar(target: Path, avatar: FittedAvatar, timings_s: dict[str, float]
         PackageError: it could not be written; nothing is left behind.
     """
     description = _description(avatar, timings_s)
-    displacement = description.displacement
+    wrinkles, coding = avatar.wrinkles, description.wrinkles
+    maps_coding = DisplacementDescription(coding.size_px, coding.scale_mm, coding.midlevel)
 
     def write_images(folder: Path) -> None:
-        values = np.clip(avatar.displacement.offset_mm / displacement.scale_mm + displacement.midlevel, 0, 1)
-        _write_png(folder / package.PHOTO_FILE, avatar.photo.pixels)
-        _write_png(folder / package.ALBEDO_FILE, avatar.texture.albedo_srgb)
-        _write_png(folder / package.DISPLACEMENT_FILE, (values * 65535 + 0.5).astype(np.uint16))
-        _write_png(folder / package.THUMBNAIL_FILE, _thumbnail(avatar.photo.pixels, avatar.face))
+        write_png(folder / package.PHOTO_FILE, avatar.photo.pixels)
+        write_png(folder / package.ALBEDO_FILE, avatar.texture.albedo_srgb)
+        write_png(folder / package.THUMBNAIL_FILE, face_crop(avatar.photo.pixels, avatar.face, package.THUMBNAIL_PX))
+        at_rest = displacement_values(wrinkles.neutral_mm, description.displacement)
+        write_png(folder / package.DISPLACEMENT_FILE, at_rest)
+        write_png(folder / package.COMPRESSED_FILE, displacement_values(wrinkles.compressed_mm, maps_coding))
+        write_png(folder / package.EXPANDED_FILE, displacement_values(wrinkles.expanded_mm, maps_coding))
 
-    head, parameters = _avatar_head(avatar.head, avatar.fit), _avatar_parameters(avatar.fit, avatar.texture)
-    write_package(target, description, head, parameters, write_images)
+    fit = avatar.fit
+    head = avatar_head(avatar.head, fit.shape, fit.expression, fit.pose)
+    parameters = _avatar_parameters(fit, avatar.texture)
+    write_package(target, description, head, parameters, write_images, _avatar_wrinkles(wrinkles))
     return description
 
 
 def _description(avatar: FittedAvatar, timings_s: dict[str, float]) -> AvatarDescription:
-    head, fit, texture, offset_mm = avatar.head, avatar.fit, avatar.texture, avatar.displacement.offset_mm
+    head, fit, texture, offset_mm = avatar.head, avatar.fit, avatar.texture, avatar.wrinkles.neutral_mm
     height, width = avatar.photo.pixels.shape[:2]
     return AvatarDescription(
         name=avatar.name,
-        provenance=_provenance(avatar),
+        provenance=provenance(_photo_origin(avatar), HeadOrigin(head.name, head.licence, head.source)),
         part_names=head.part_names,
         expression_names=head.expression_names,
         camera=_camera_description(fit, (width, height)),
         photo_state=_photo_state(head, fit),
-        displacement=DisplacementDescription(offset_mm.shape[0], _displacement_scale(offset_mm), DISPLACEMENT_MIDLEVEL),
+        displacement=displacement_description(offset_mm),
         texture=TextureDescription(texture.albedo_srgb.shape[0]),
+        wrinkles=_wrinkle_description(avatar.wrinkles),
         part_colours={part: tuple(map(float, colour)) for part, colour in texture.part_colours.items()},
         quality=Quality(fit.landmark_error_percent, quality_words(fit.landmark_error_percent), fit.warnings),
         timings_s={stage: round(seconds, 4) for stage, seconds in timings_s.items()},
     )
 
 
-def _provenance(avatar: FittedAvatar) -> Provenance:
-    photo, head = avatar.photo, avatar.head
-    return Provenance(
-        software="Likeness",
-        version=VERSION,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        photo=PhotoOrigin(
-            original_name=photo.original_name,
-            sha256=photo.sha256,
-            width=photo.original_width,
-            height=photo.original_height,
-            faces_found=avatar.faces_found,
-            face_used=avatar.face_used,
-        ),
-        head=HeadOrigin(head.name, head.licence, head.source),
+def _photo_origin(avatar: FittedAvatar) -> PhotoOrigin:
+    photo = avatar.photo
+    return PhotoOrigin(
+        original_name=photo.original_name,
+        sha256=photo.sha256,
+        width=photo.original_width,
+        height=photo.original_height,
+        faces_found=avatar.faces_found,
+        face_used=avatar.face_used,
     )
+
+
+def provenance(photo: PhotoOrigin | None, head: HeadOrigin) -> Provenance:
+    """What this program, now, says of where an avatar comes from."""
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return Provenance(software="Likeness", version=VERSION, created=created, photo=photo, head=head)
 
 
 def quality_words(landmark_error_percent: float) -> str:
@@ -130,9 +137,39 @@ def quality_words(landmark_error_percent: float) -> str:
     return next((word for limit, word in QUALITY_WORDS if landmark_error_percent <= limit), "poor")
 
 
-def _displacement_scale(offset_mm: np.ndarray) -> float:
-    """Millimetres from black to white: what the map needs, at least 0.1 mm so that a flat map divides well."""
-    return max(0.1, 2 * float(np.abs(offset_mm).max()))
+def displacement_description(offset_mm: np.ndarray) -> DisplacementDescription:
+    """How a displacement (N,N) in mm is written: at least 0.1 mm from black to white, so that a flat map divides."""
+    scale_mm = max(0.1, 2 * float(np.abs(offset_mm).max()))
+    return DisplacementDescription(offset_mm.shape[0], scale_mm, DISPLACEMENT_MIDLEVEL)
+
+
+def displacement_values(offset_mm: np.ndarray, description: DisplacementDescription) -> np.ndarray:
+    """(N,N) uint16 of a displacement in millimetres (N,N)."""
+    values = np.clip(offset_mm / description.scale_mm + description.midlevel, 0, 1)
+    return (values * 65535 + 0.5).astype(np.uint16)
+
+
+def _wrinkle_description(wrinkles: BakedWrinkles) -> WrinkleDescription:
+    """Both maps share one coding, so that they can be blended as they stand."""
+    coding = displacement_description(np.stack([wrinkles.compressed_mm, wrinkles.expanded_mm], 1))
+    return WrinkleDescription(
+        size_px=coding.size_px,
+        scale_mm=coding.scale_mm,
+        midlevel=coding.midlevel,
+        full_compression=wrinkles.full_compression,
+        full_stretch=wrinkles.full_stretch,
+        distillation_error_um=wrinkles.error_um,
+        seed=wrinkles.seed,
+        age=wrinkles.age,
+    )
+
+
+def _avatar_wrinkles(wrinkles: BakedWrinkles) -> AvatarWrinkles:
+    return AvatarWrinkles(
+        np.array(list(wrinkles.anchors), np.int32),
+        np.array(list(wrinkles.anchors.values()), np.float32),
+        wrinkles.line_gain,
+    )
 
 
 def _camera_description(fit: CoarseFit, image_size_px: tuple[int, int]) -> CameraDescription:
@@ -157,10 +194,15 @@ def _photo_state(head: HeadModel, fit: CoarseFit) -> PhotoState:
 
 
 @torch.no_grad()
-def _avatar_head(head: HeadModel, fit: CoarseFit) -> AvatarHead:
-    zero_expression, zero_pose = torch.zeros(1, head.num_expression), torch.zeros(1, fit.pose.shape[0])
-    neutral = head.vertices(fit.shape[None], zero_expression, zero_pose)[0]
-    posed = head.vertices(fit.shape[None], fit.expression[None], fit.pose[None])[0]
+def avatar_head(head: HeadModel, shape: torch.Tensor, expression: torch.Tensor, pose: torch.Tensor) -> AvatarHead:
+    """The package's arrays of a head.
+
+    Args:
+        shape: (S,) of the person; expression: (E,) and pose: (15,) in the photo.
+    """
+    zero_expression, zero_pose = torch.zeros(1, head.num_expression), torch.zeros(1, pose.shape[0])
+    neutral = head.vertices(shape[None], zero_expression, zero_pose)[0]
+    posed = head.vertices(shape[None], expression[None], pose[None])[0]
 
     def floats(values: torch.Tensor) -> np.ndarray:
         return np.ascontiguousarray(values.cpu().numpy(), np.float32)
@@ -177,10 +219,10 @@ def _avatar_head(head: HeadModel, fit: CoarseFit) -> AvatarHead:
         uv_polygons=indices(head.uv_polygons),
         uv_triangles=indices(head.uv_triangles),
         polygon_part=indices(head.polygon_part),
-        arkit_keys=floats(head.arkit_offsets(fit.shape)),
+        arkit_keys=floats(head.arkit_offsets(shape)),
         expression_keys=floats(head.skinned.expression_basis.permute(2, 0, 1)),
         expression_limits=floats(head.expression_limits),
-        joints=floats(head.joints(fit.shape[None])[0]),
+        joints=floats(head.joints(shape[None])[0]),
         parents=np.array(head.parents(), np.int32),
         skinning_weights=floats(head.skinned.skinning_weights),
         pose_basis=floats(head.skinned.pose_basis),
@@ -196,24 +238,24 @@ def _avatar_parameters(fit: CoarseFit, texture: BakedTexture) -> AvatarParameter
     )
 
 
-def _thumbnail(pixels: np.ndarray, face: TrackedFace) -> np.ndarray:
-    """(256,256,3) square cut around the landmarks, borders replicated."""
+def face_crop(pixels: np.ndarray, face: TrackedFace, size_px: int) -> np.ndarray:
+    """(size_px,size_px,3) square cut around a face's landmarks from a photo (H,W,3), borders replicated."""
     low, high = face.landmarks_px[:, :2].min(0), face.landmarks_px[:, :2].max(0)
     half = (high - low).max() * (0.5 + THUMBNAIL_MARGIN)
-    scale = package.THUMBNAIL_PX / (2 * half)
-    shift = package.THUMBNAIL_PX / 2 - (low + high) / 2 * scale
+    scale = size_px / (2 * half)
+    shift = size_px / 2 - (low + high) / 2 * scale
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
     # reduce first, so that a large photo is not sampled between its pixels
     reduction = max(1, int(1 / scale))
     if reduction > 1:
         pixels = cv2.resize(pixels, None, fx=1 / reduction, fy=1 / reduction, interpolation=cv2.INTER_AREA)
         matrix[:, :2] *= reduction
-    size = (package.THUMBNAIL_PX, package.THUMBNAIL_PX)
+    size = (size_px, size_px)
     return cv2.warpAffine(pixels, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _write_png(path: Path, image: np.ndarray) -> None:
-    """Write (H,W,3) RGB or (H,W) grey; through memory, since OpenCV's own writer cannot open every path."""
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write an image, (H,W,3) RGB or (H,W) grey; through memory, since OpenCV's own writer cannot open every path."""
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     done, encoded = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION])

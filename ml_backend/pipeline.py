@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from addon.exchange.avatar_package import check_target
 from addon.exchange.errors import LikenessError, PhotoError
+from ml_backend.loaded_models import LoadedModels
 from ml_backend.one_thread import one_thread
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 MIN_TEXTURE_PX, MAX_TEXTURE_PX = 256, 4096
 # a portrait lens; where a perspective camera is asked for and the photo does not say
 DEFAULT_FOCAL_35MM_MM = 50.0
+# an adult's skin before most lines stay; a photo does not say it well enough to guess
+DEFAULT_WRINKLE_AGE = 0.4
 
 
 class Stage(Enum):
@@ -48,6 +51,7 @@ class PipelineOptions:
         texture_px: side of the albedo texture; displacement_px: of the displacement map.
         perspective: use a perspective camera; focal_35mm_mm: its focal length on 35 mm film (None: EXIF, else 50 mm).
         name: of the avatar; None = the photo's name.
+        wrinkle_age: of the skin, 0 (smooth) to 1 (old): how deep wrinkles get and how much of them stays at rest.
     """
 
     head: Path | None = None
@@ -57,6 +61,7 @@ class PipelineOptions:
     perspective: bool = False
     focal_35mm_mm: float | None = None
     name: str | None = None
+    wrinkle_age: float = DEFAULT_WRINKLE_AGE
 
     def __post_init__(self) -> None:
         if self.face < 1:
@@ -69,6 +74,10 @@ class PipelineOptions:
         if self.focal_35mm_mm is not None and not 5 <= self.focal_35mm_mm <= 1500:
             raise LikenessError(
                 "focal_length", f"A focal length of {self.focal_35mm_mm:g} mm is not a lens.", "Choose 5 to 1500 mm."
+            )
+        if not 0 <= self.wrinkle_age <= 1:
+            raise LikenessError(
+                "wrinkle_age", f"{self.wrinkle_age:g} is not an age of skin.", "Choose 0 (smooth) to 1 (old)."
             )
 
 
@@ -85,21 +94,22 @@ class AvatarResult:
 
 
 @dataclass
-class _StageClock:
-    """Tells progress and takes times."""
+class StageClock:
+    """Tells progress and takes times; `stages` are those of this work."""
 
     progress: Callable[[Stage, float], None]
+    stages: tuple[Stage, ...]
     timings_s: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
-        self.progress(stage, list(Stage).index(stage) / len(Stage))
+        self.progress(stage, self.stages.index(stage) / len(self.stages))
         start = time.perf_counter()
         yield
         self.timings_s[stage.value] = time.perf_counter() - start
 
 
-def _no_progress(_stage: Stage, _fraction: float) -> None:
+def no_progress(_stage: Stage, _fraction: float) -> None:
     pass
 
 
@@ -107,24 +117,26 @@ def make_avatar(
     photo_path: Path,
     package: Path,
     options: PipelineOptions = PipelineOptions(),
-    progress: Callable[[Stage, float], None] = _no_progress,
+    progress: Callable[[Stage, float], None] = no_progress,
+    models: LoadedModels | None = None,
 ) -> AvatarResult:
     """Make an avatar package of a photo.
 
     Args:
         package: the folder to write; an avatar there is replaced when the new one is whole.
         progress: called at the start of each stage with the fraction done; may raise `Cancelled`.
+        models: keep what was loaded for the next photo; None: load it for this one.
 
     Raises:
         LikenessError: the photo, the head or the place to write cannot be used; nothing is left behind.
     """
-    clock = _StageClock(progress)
+    clock = StageClock(progress, tuple(Stage))
     check_target(package)
     with clock.stage(Stage.READ_PHOTO):
         from ml_backend.photo.read_photo import read_photo
 
         photo = read_photo(photo_path)
-    avatar = _fitted_avatar(photo, options, clock)
+    avatar = _fitted_avatar(photo, options, clock, models or LoadedModels())
     with clock.stage(Stage.WRITE_PACKAGE):
         from ml_backend.avatar_writer import write_avatar
 
@@ -134,7 +146,7 @@ def make_avatar(
     return AvatarResult(package, description, clock.timings_s)
 
 
-def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: _StageClock) -> FittedAvatar:
+def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: StageClock, models: LoadedModels) -> FittedAvatar:
     """All stages between reading the photo and writing the package."""
     with clock.stage(Stage.LOAD_MODELS):
         # torch is imported here, so that a bad photo is refused at once
@@ -143,12 +155,10 @@ def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: _StageClock) -
         from ml_backend.avatar_writer import FittedAvatar
         from ml_backend.coarse.fit_photo import FitOptions, fit_photo
         from ml_backend.displacement.bake_displacement import bake_displacement
-        from ml_backend.head.albedo_model import load_albedo_model
-        from ml_backend.head.head_file import load_head
         from ml_backend.texture.bake_texture import bake_texture
-        from ml_backend.tracking.face_tracker import FaceTracker
+        from ml_backend.wrinkles.bake_wrinkles import bake_wrinkles, person_seed
 
-        tracker, head, albedo = FaceTracker(), load_head(options.head), load_albedo_model()
+        tracker, head, albedo = models.tracker, models.head(options.head), models.albedo
     with torch.no_grad(), one_thread():
         with clock.stage(Stage.FIND_FACE):
             faces = tracker.find_faces(photo.pixels)
@@ -159,6 +169,7 @@ def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: _StageClock) -
             texture = bake_texture(photo.pixels, face, head, fit, albedo, options.texture_px)
         with clock.stage(Stage.BAKE_DISPLACEMENT):
             displacement = bake_displacement(photo.pixels, face, head, fit, texture, options.displacement_px)
+            wrinkles = bake_wrinkles(head, fit, displacement, person_seed(photo.sha256), options.wrinkle_age)
     return FittedAvatar(
         name=options.name or Path(photo.original_name).stem,
         photo=photo,
@@ -168,7 +179,7 @@ def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: _StageClock) -
         head=head,
         fit=fit,
         texture=texture,
-        displacement=displacement,
+        wrinkles=wrinkles,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import argparse
 import importlib.util
 import os
 import signal
@@ -13,6 +13,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+from assets.recipes import sources, system_libraries
+from assets.recipes.extension import options as extension_options
+from assets.recipes.refusal import Refusal
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,16 +34,15 @@ def build():
 
 @pytest.fixture
 def elsewhere(build, tmp_path, monkeypatch):
-    """build.py whose repository is an empty folder with two requirement files, and the commands it runs."""
-    (tmp_path / "requirements.txt").write_text("one\n")
-    (tmp_path / "requirements-test.txt").write_text("two\n")
+    """build.py whose repository is an empty folder with three requirement files."""
+    for number, name in enumerate(("requirements.txt", "requirements-blender.txt", "requirements-test.txt")):
+        (tmp_path / name).write_text(f"package-{number}\n")
     environment = tmp_path / ".venv"
     for name, value in {
         "ROOT": tmp_path,
         "ENVIRONMENT": environment,
         "STAMP": environment / "stamp.json",
         "CACHE": tmp_path / ".cache",
-        "SOURCES": tmp_path / ".cache" / "sources",
     }.items():
         monkeypatch.setattr(build, name, value)
     return build
@@ -100,9 +103,10 @@ def test_changed_requirements_install_again(elsewhere, monkeypatch):
     commands = Commands().put_into(elsewhere, monkeypatch)
     make_python(elsewhere)
     elsewhere.set_up()
-    (elsewhere.ROOT / "requirements.txt").write_text("one\nthree\n")
-    elsewhere.set_up()
-    assert commands.count("pip install") == 2
+    for number, name in enumerate(("requirements.txt", "requirements-blender.txt", "requirements-test.txt"), 2):
+        (elsewhere.ROOT / name).write_text("another\n")
+        elsewhere.set_up()
+        assert commands.count("pip install") == number
 
 
 def test_unfinished_installation_goes_on(elsewhere, monkeypatch):
@@ -172,18 +176,18 @@ def test_this_python_works_and_others_do_not(build, monkeypatch, tmp_path):
 # --- system libraries -----------------------------------------------------------------------------------------------
 
 
-def test_missing_libraries_are_found(build):
+def test_missing_libraries_are_found():
     present = "libc.so.6" if sys.platform == "linux" else None
     if present is None:
         pytest.skip("names of Linux libraries")
-    assert build.missing_libraries([present, "libnot-there.so.9"]) == ["libnot-there.so.9"]
+    assert system_libraries.missing_libraries([present, "libnot-there.so.9"]) == ["libnot-there.so.9"]
 
 
 def test_missing_library_is_named_with_its_package(elsewhere, monkeypatch):
     monkeypatch.setattr(elsewhere.sys, "platform", "linux")
-    monkeypatch.setattr(elsewhere, "missing_libraries", lambda _names: ["libXi.so.6", "libSM.so.6"])
+    monkeypatch.setattr(system_libraries, "missing_libraries", lambda _names: ["libXi.so.6", "libSM.so.6"])
     Commands(failing=("import bpy",)).put_into(elsewhere, monkeypatch)
-    with pytest.raises(elsewhere.Refusal) as refusal:
+    with pytest.raises(Refusal) as refusal:
         elsewhere._check_blender_loads()
     text = str(refusal.value)
     assert "lacks libXi.so.6, libSM.so.6" in text
@@ -192,50 +196,16 @@ def test_missing_library_is_named_with_its_package(elsewhere, monkeypatch):
 
 
 def test_unknown_missing_library_is_named_too(elsewhere, monkeypatch):
-    monkeypatch.setattr(elsewhere, "missing_libraries", lambda _names: [])
+    monkeypatch.setattr(system_libraries, "missing_libraries", lambda _names: [])
     Commands(failing=("import bpy",)).put_into(elsewhere, monkeypatch)
-    with pytest.raises(elsewhere.Refusal, match=r"libnew\.so\.7"):
+    with pytest.raises(Refusal, match=r"libnew\.so\.7"):
         elsewhere._check_blender_loads()
-
-
-# --- downloads ------------------------------------------------------------------------------------------------------
-
-
-def _source(build, content: bytes):
-    program = f"open('thing.whl', 'wb').write({content!r})"
-    return build.Source((sys.executable, "-c", program), "thing.whl", hashlib.sha256(b"right").hexdigest())
-
-
-def test_fetch_downloads_once(elsewhere):
-    path = elsewhere.fetch(_source(elsewhere, b"right"))
-    assert path.read_bytes() == b"right"
-    failing = elsewhere.Source((sys.executable, "-c", "raise SystemExit(1)"), path.name, _source(elsewhere, b"").sha256)
-    assert elsewhere.fetch(failing) == path
-    assert [file.name for file in path.parent.iterdir()] == ["thing.whl"]
-
-
-def test_fetch_refuses_another_file(elsewhere):
-    with pytest.raises(elsewhere.Refusal, match="is not the file it should be"):
-        elsewhere.fetch(_source(elsewhere, b"wrong"))
-
-
-def test_fetch_without_network(elsewhere):
-    source = elsewhere.Source((sys.executable, "-c", "raise SystemExit(1)"), "thing.whl", "")
-    with pytest.raises(elsewhere.Refusal, match=r"thing\.whl could not be downloaded"):
-        elsewhere.fetch(source)
-    assert not list(elsewhere.SOURCES.iterdir())
-
-
-def test_fetch_without_npm(elsewhere):
-    source = elsewhere.Source(("npm-that-is-not-there", "pack"), "thing.tgz", "")
-    with pytest.raises(elsewhere.Refusal, match=r"npm-that-is-not-there is missing; install Node\.js"):
-        elsewhere.fetch(source)
 
 
 # --- command line ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", ["demo", "avatar", "test", "assets", "bench", "setup"])
+@pytest.mark.parametrize("verb", ["demo", "avatar", "test", "extension", "assets", "bench", "setup"])
 def test_every_verb_has_help(verb):
     done = build_py(verb, "--help")
     assert done.returncode == 0
@@ -249,6 +219,7 @@ def test_every_verb_has_help(verb):
         (("paint",), "invalid choice: 'paint'"),
         (("demo", "--colour", "red"), "unrecognised: --colour red"),
         (("avatar", "photo.jpg", "--out", "head.obj"), "does not end in .blend"),
+        (("extension", "--platform"), "expected one argument"),
     ],
 )
 def test_wrong_command_lines(arguments, words):
@@ -275,6 +246,28 @@ def test_paths_start_from_the_callers_folder(build, monkeypatch, tmp_path):
     assert backend[backend.index("--out") + 1] == str(tmp_path / "a.avatar")
     assert job == {name: str(tmp_path / file) for name, file in
                    {"package": "a.avatar", "blend": "a.blend", "preview": "b.png"}.items()}  # fmt: skip
+
+
+def test_the_extensions_options_reach_its_builder(build, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    commands: list[list[str]] = []
+    monkeypatch.setattr(build, "set_up", lambda: None)
+    monkeypatch.setattr(build, "_run", lambda command: commands.append(command) or 0)
+    for given in (
+        ["--out", "zips"],
+        ["--platform", "linux-x64", "--platform", "windows-x64", "--index-url", "https://one.example/cpu", "--check"],
+    ):
+        monkeypatch.setattr(sys, "argv", ["build.py", "extension", *given])
+        assert build.main() == 0
+    # the small zip needs no environment, so it is built by the Python at hand
+    assert commands[0][0] == sys.executable
+    assert commands[1][0] == build._python()
+    options = argparse.ArgumentParser()
+    extension_options.add_options(options, tmp_path)
+    small, all_of_it = (options.parse_args(command[3:]) for command in commands)
+    assert (small.out, small.platform, small.check) == (tmp_path / "zips", [], False)
+    assert (all_of_it.platform, all_of_it.check) == (["linux-x64", "windows-x64"], True)
+    assert (all_of_it.index_url, all_of_it.python) == ("https://one.example/cpu", "3.11,3.13")
 
 
 def test_places_that_cannot_be_written(build, tmp_path):
@@ -374,13 +367,13 @@ def test_child_that_does_not_listen_is_made_to_end(build, monkeypatch):
     assert child.stdout.closed
 
 
-def test_environment_of_children_is_clean(build, monkeypatch):
+def test_environment_of_children_is_clean(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/somewhere/else")
     monkeypatch.setenv("PYTHONHOME", "/somewhere/else")
-    assert not {"PYTHONPATH", "PYTHONHOME"} & set(build._clean_environment())
+    assert not {"PYTHONPATH", "PYTHONHOME"} & set(sources.clean_environment())
 
 
-def test_continuous_integration_installs_what_build_py_names(build):
+def test_continuous_integration_installs_what_build_py_names():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     listed = script.split("packages=(")[1].split(")")[0].split()
-    assert listed == [debian for debian, _fedora in build.SYSTEM_LIBRARIES.values()]
+    assert listed == [debian for debian, _fedora in system_libraries.SYSTEM_LIBRARIES.values()]

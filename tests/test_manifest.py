@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from addon.exchange.conventions import VERSION
+from assets.recipes.extension.manifest import manifest_text
 
 ROOT = Path(__file__).resolve().parents[1]
 # the extensions platform's limits
@@ -21,7 +22,7 @@ PLATFORM_TAGS = {"Import-Export", "Mesh", "Rigging", "Animation"}
 
 @pytest.fixture
 def manifest() -> dict:
-    return tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(manifest_text())
 
 
 def test_names_and_licence(manifest):
@@ -37,7 +38,7 @@ def test_rules_of_the_platform(manifest):
     assert 0 < len(tagline) <= MAX_TAGLINE
     assert tagline[-1].isalnum()
     assert "blender" not in (manifest["name"] + tagline).lower()
-    assert manifest["permissions"].keys() == {"files"}  # it works offline, so it asks for no network
+    assert manifest["permissions"].keys() == {"files", "network"}
     for reason in manifest["permissions"].values():
         assert 0 < len(reason) <= MAX_REASON
         assert reason[-1].isalnum()
@@ -45,6 +46,7 @@ def test_rules_of_the_platform(manifest):
 
 def test_one_version(manifest):
     assert manifest["version"] == VERSION
+    assert "version" not in tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
     assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert "version" in project["project"]["dynamic"]
@@ -69,8 +71,8 @@ def _validate(folder: Path) -> subprocess.CompletedProcess:
 
 
 def test_blender_accepts_the_manifest(tmp_path):
-    (tmp_path / "__init__.py").write_text("")  # the extension's own comes with a later step
-    text = (ROOT / "blender_manifest.toml").read_text(encoding="utf-8")
+    (tmp_path / "__init__.py").write_text("")
+    text = manifest_text()
     (tmp_path / "blender_manifest.toml").write_text(text, encoding="utf-8")
     done = _validate(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -245,8 +245,25 @@ def test_blink_closes_the_eye(side: str) -> None:
     closed = neutral + head.arkit_offsets(torch.zeros(head.num_shape))[ARKIT_NAMES.index(f"eyeBlink{side}")]
     part, other = (f"{name}_eye" for name in (("left", "right") if side == "Left" else ("right", "left")))
     assert visible_eye_pixels(head, neutral, part) > 300
-    assert visible_eye_pixels(head, closed, part) < 0.04 * visible_eye_pixels(head, neutral, part)
+    assert visible_eye_pixels(head, closed, part) < 0.01 * visible_eye_pixels(head, neutral, part)
     assert visible_eye_pixels(head, closed, other) > 0.95 * visible_eye_pixels(head, neutral, other)
+
+
+@needs_fixture
+def test_closed_lids_are_smooth() -> None:
+    """No triangle of the lids in front of the eyeball is turned over."""
+    arrays, head = registered_flame()
+    neutral = head.skinned.template
+    closed = neutral + head.arkit_offsets(torch.zeros(head.num_shape))[ARKIT_NAMES.index("eyeBlinkLeft")]
+    centre = head.joints(torch.zeros(1, head.num_shape))[0, 3]
+    moved = (closed - neutral).norm(dim=1) > 0.002
+    outer = torch.from_numpy(arrays["mask_face"] > 0.5)
+    lids = head.triangles[(moved & outer & ((neutral - centre).norm(dim=1) < 0.022))[head.triangles].all(1)]
+    a, b, c = closed[lids].unbind(1)
+    normals = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=1)
+    outwards = torch.nn.functional.normalize((a + b + c) / 3 - centre, dim=1)
+    assert len(lids) > 60
+    assert float(((normals * outwards).sum(1) < -0.3).float().mean()) < 0.1
 
 
 @needs_fixture

@@ -41,12 +41,12 @@ class HeadOrigin:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where an avatar comes from; `created` is ISO 8601 in UTC."""
+    """Where an avatar comes from; `created` is ISO 8601 in UTC; without a photo it is the head model alone."""
 
     software: str
     version: str
     created: str
-    photo: PhotoOrigin
+    photo: PhotoOrigin | None
     head: HeadOrigin
 
 
@@ -99,6 +99,27 @@ class DisplacementDescription:
 
 
 @dataclass(frozen=True)
+class WrinkleDescription:
+    """How the wrinkle maps are read and played (docs/architecture.md, "Wrinkles").
+
+    Attributes:
+        size_px, scale_mm, midlevel: of wrinkles_compressed.png and wrinkles_expanded.png, as of displacement.png.
+        full_compression, full_stretch: tension and -tension at which the two maps show whole.
+        distillation_error_um: root mean square of what the maps miss of the model that they were distilled from.
+        seed: of the person's own lines, below 2^32; age: of the skin, 0 (smooth) to 1 (old).
+    """
+
+    size_px: int
+    scale_mm: float
+    midlevel: float
+    full_compression: float
+    full_stretch: float
+    distillation_error_um: float
+    seed: int
+    age: float
+
+
+@dataclass(frozen=True)
 class TextureDescription:
     """albedo.png is square, size_px on a side."""
 
@@ -127,18 +148,21 @@ class AvatarDescription:
     Attributes:
         part_names: what the indices of `polygon_part` mean.
         expression_names: the order of `expression_keys`.
+        camera: the photo's; None where there is no photo.
         part_colours: linear RGB by part (iris_left, iris_right, ...).
         timings_s: seconds by stage.
+        wrinkles: None where the avatar has no wrinkle maps.
     """
 
     name: str
     provenance: Provenance
     part_names: tuple[str, ...]
     expression_names: tuple[str, ...]
-    camera: CameraDescription
+    camera: CameraDescription | None
     photo_state: PhotoState
     displacement: DisplacementDescription
     texture: TextureDescription
     part_colours: dict[str, tuple[float, float, float]]
     quality: Quality
     timings_s: dict[str, float] = field(default_factory=dict)
+    wrinkles: WrinkleDescription | None = None

@@ -24,6 +24,7 @@ from .package_checks import (
     check_head,
     check_parameters,
     check_png,
+    check_wrinkles,
 )
 from .safetensors_file import read_safetensors, write_safetensors
 from .typed_json import JsonMismatch, decode, encode
@@ -36,7 +37,14 @@ PHOTO_FILE = "photo.png"
 ALBEDO_FILE = "albedo.png"
 DISPLACEMENT_FILE = "displacement.png"
 THUMBNAIL_FILE = "thumbnail.png"
+WRINKLES_FILE = "wrinkles.safetensors"
+COMPRESSED_FILE = "wrinkles_compressed.png"
+EXPANDED_FILE = "wrinkles_expanded.png"
 FILES = (HEAD_FILE, PARAMETERS_FILE, PHOTO_FILE, ALBEDO_FILE, DISPLACEMENT_FILE, THUMBNAIL_FILE)
+# a head model alone has no photo
+FILES_WITHOUT_PHOTO = tuple(name for name in FILES if name != PHOTO_FILE)
+# what an avatar with wrinkle maps has besides
+WRINKLE_FILES = (WRINKLES_FILE, COMPRESSED_FILE, EXPANDED_FILE)
 MASK_PREFIX = "mask_"
 THUMBNAIL_PX = 256
 # what desktops put into folders that are looked at
@@ -91,13 +99,28 @@ class AvatarParameters:
 
 
 @dataclass(frozen=True)
+class AvatarWrinkles:
+    """The arrays of wrinkles.safetensors: what the exact wrinkles of any frame need besides the maps.
+
+    Attributes:
+        anchor_landmarks: (K,) int32 numbers of tracker landmarks; anchors: (K,3) their places on the neutral, metres.
+        line_gain: (V,) 0-1, how far the wrinkles come from the model; the rest is what the photo shows.
+    """
+
+    anchor_landmarks: np.ndarray
+    anchors: np.ndarray
+    line_gain: np.ndarray
+
+
+@dataclass(frozen=True)
 class AvatarPackage:
-    """A package that has been read and found whole."""
+    """A package that has been read and found whole; `wrinkles` is None where it has no wrinkle maps."""
 
     folder: Path
     description: AvatarDescription
     head: AvatarHead
     parameters: AvatarParameters
+    wrinkles: AvatarWrinkles | None = None
 
 
 @dataclass(frozen=True)
@@ -113,12 +136,15 @@ def write_package(
     head: AvatarHead,
     parameters: AvatarParameters,
     write_images: Callable[[Path], None],
+    wrinkles: AvatarWrinkles | None = None,
 ) -> None:
     """Write a package; an older one at the same place is replaced once the new one is whole.
 
     Args:
         target: the package's folder.
-        write_images: writes the four images into the folder it is given.
+        write_images: writes the four images (three without a photo) into the folder it is given, and the two wrinkle
+            maps where there are wrinkles.
+        wrinkles: as the description says; None where it has no wrinkles.
 
     Raises:
         PackageError: the place cannot be written, the disk is full, or something else lies there.
@@ -131,16 +157,28 @@ def write_package(
         write_safetensors(
             folder / PARAMETERS_FILE, {field.name: getattr(parameters, field.name) for field in fields(parameters)}
         )
+        if wrinkles is not None:
+            write_safetensors(
+                folder / WRINKLES_FILE, {field.name: getattr(wrinkles, field.name) for field in fields(wrinkles)}
+            )
         write_images(folder)
-        records = {name: FileRecord(_sha256(folder / name), (folder / name).stat().st_size) for name in FILES}
+        records = {
+            name: FileRecord(_sha256(folder / name), (folder / name).stat().st_size) for name in files_of(description)
+        }
         document = {
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,
             **encode(description),
             "files": encode(records),
         }
-        _check(folder, decode(AvatarDescription, document), head, parameters)
+        _check(AvatarPackage(folder, decode(AvatarDescription, document), head, parameters, wrinkles))
         (folder / DESCRIPTION_FILE).write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def files_of(description: AvatarDescription) -> tuple[str, ...]:
+    """The files that a package with this description holds beside it."""
+    files = FILES if description.provenance.photo is not None else FILES_WITHOUT_PHOTO
+    return files if description.wrinkles is None else files + WRINKLE_FILES
 
 
 def check_target(target: Path) -> None:
@@ -155,7 +193,7 @@ def check_target(target: Path) -> None:
 def _is_nothing_but_a_package(folder: Path) -> bool:
     """Whether a folder may be replaced: an avatar, perhaps a damaged one, and no file of the user's own."""
     names = {path.name for path in folder.iterdir()}
-    if DESCRIPTION_FILE not in names or not names <= {*FILES, DESCRIPTION_FILE, *_DESKTOP_FILES}:
+    if DESCRIPTION_FILE not in names or not names <= {*FILES, *WRINKLE_FILES, DESCRIPTION_FILE, *_DESKTOP_FILES}:
         return False
     with (folder / DESCRIPTION_FILE).open("rb") as file:
         # the writer names the format first
@@ -171,14 +209,15 @@ def read_package(folder: Path) -> AvatarPackage:
     document = _read_document(folder)
     try:
         description = decode(AvatarDescription, document)
-        _check_files(folder, decode(_FileList, document).files)
-        head, parameters = _read_head(folder), _read_parameters(folder)
-        _check(folder, description, head, parameters)
+        _check_files(folder, files_of(description), decode(_FileList, document).files)
+        wrinkles = None if description.wrinkles is None else _read_wrinkles(folder)
+        package = AvatarPackage(folder, description, _read_head(folder), _read_parameters(folder), wrinkles)
+        _check(package)
     except (JsonMismatch, PackageMismatch) as error:
         raise _damaged(folder, str(error)) from error
     except OSError as error:
         raise _damaged(folder, f"{error.strerror or error}") from error
-    return AvatarPackage(folder, description, head, parameters)
+    return package
 
 
 def _read_document(folder: Path) -> dict:
@@ -203,16 +242,20 @@ def _read_document(folder: Path) -> dict:
     return document
 
 
-def _check(folder: Path, description: AvatarDescription, head: AvatarHead, parameters: AvatarParameters) -> None:
+def _check(package: AvatarPackage) -> None:
     """Check that everything fits together."""
-    check_description(description)
-    check_head(head, description)
-    check_parameters(parameters, description)
-    _check_images(folder, description)
+    check_description(package.description)
+    check_head(package.head, package.description)
+    check_parameters(package.parameters, package.description)
+    if (package.wrinkles is None) != (package.description.wrinkles is None):
+        raise PackageMismatch("the description and the arrays of the wrinkles are not both there")
+    if package.wrinkles is not None:
+        check_wrinkles(package.wrinkles, len(package.head.vertices))
+    _check_images(package.folder, package.description)
 
 
-def _check_files(folder: Path, records: dict[str, FileRecord]) -> None:
-    for name in FILES:
+def _check_files(folder: Path, names: tuple[str, ...], records: dict[str, FileRecord]) -> None:
+    for name in names:
         path = folder / name
         if name not in records or not path.is_file():
             raise PackageMismatch(f"{name} is missing")
@@ -222,10 +265,15 @@ def _check_files(folder: Path, records: dict[str, FileRecord]) -> None:
 
 def _check_images(folder: Path, description: AvatarDescription) -> None:
     texture, displacement = description.texture.size_px, description.displacement.size_px
-    check_png(folder / PHOTO_FILE, description.camera.image_size_px, PNG_RGB_8)
+    if description.camera is not None:
+        check_png(folder / PHOTO_FILE, description.camera.image_size_px, PNG_RGB_8)
     check_png(folder / ALBEDO_FILE, (texture, texture), PNG_RGB_8)
     check_png(folder / DISPLACEMENT_FILE, (displacement, displacement), PNG_GREY_16)
     check_png(folder / THUMBNAIL_FILE, (THUMBNAIL_PX, THUMBNAIL_PX), PNG_RGB_8)
+    if description.wrinkles is not None:
+        size = description.wrinkles.size_px
+        for name in (COMPRESSED_FILE, EXPANDED_FILE):
+            check_png(folder / name, (size, size), PNG_GREY_16)
 
 
 def _read_head(folder: Path) -> AvatarHead:
@@ -237,6 +285,11 @@ def _read_head(folder: Path) -> AvatarHead:
 def _read_parameters(folder: Path) -> AvatarParameters:
     arrays, _ = read_safetensors(folder / PARAMETERS_FILE)
     return AvatarParameters(**_select(arrays, AvatarParameters))
+
+
+def _read_wrinkles(folder: Path) -> AvatarWrinkles:
+    arrays, _ = read_safetensors(folder / WRINKLES_FILE)
+    return AvatarWrinkles(**_select(arrays, AvatarWrinkles))
 
 
 def _select(arrays: dict[str, np.ndarray], record: type) -> dict[str, np.ndarray]:

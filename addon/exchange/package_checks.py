@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .arkit import NUM_ARKIT
-from .avatar_description import PERSPECTIVE, SCALED_ORTHOGRAPHIC, AvatarDescription, CameraDescription
+from .avatar_description import (
+    PERSPECTIVE,
+    SCALED_ORTHOGRAPHIC,
+    AvatarDescription,
+    CameraDescription,
+    WrinkleDescription,
+)
 from .conventions import JOINT_NAMES, JOINT_PARENTS, NUM_JOINTS
 
 if TYPE_CHECKING:
-    from .avatar_package import AvatarHead, AvatarParameters
+    from .avatar_package import AvatarHead, AvatarParameters, AvatarWrinkles
 
 # the weights of a vertex are float32, some of them stored with fewer bits by other programs
 WEIGHT_SUM_TOLERANCE = 1e-3
+# of the tracker
+NUM_LANDMARKS = 478
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # (bits per channel, PNG's colour type) of our images
@@ -32,9 +40,14 @@ def check_description(description: AvatarDescription) -> None:
     Raises:
         PackageMismatch: a number is out of range, a name unknown.
     """
-    _check_camera(description.camera)
+    if (description.camera is None) != (description.provenance.photo is None):
+        raise PackageMismatch("camera and provenance.photo are not both there")
+    if description.camera is not None:
+        _check_camera(description.camera)
     if not description.displacement.scale_mm > 0:
         raise PackageMismatch("displacement.scale_mm is not positive")
+    if description.wrinkles is not None:
+        _check_wrinkle_numbers(description.wrinkles)
     if set(description.photo_state.pose) != set(JOINT_NAMES):
         raise PackageMismatch("photo_state.pose does not name the joints")
     unknown = set(description.photo_state.expression) - set(description.expression_names)
@@ -42,6 +55,18 @@ def check_description(description: AvatarDescription) -> None:
         raise PackageMismatch(f"photo_state.expression has the unknown name {sorted(unknown)[0]}")
     if len(set(description.expression_names)) != len(description.expression_names):
         raise PackageMismatch("an expression name occurs twice")
+
+
+def _check_wrinkle_numbers(wrinkles: WrinkleDescription) -> None:
+    for name in ("scale_mm", "full_compression", "full_stretch"):
+        if not getattr(wrinkles, name) > 0:
+            raise PackageMismatch(f"wrinkles.{name} is not positive")
+    if not 0 <= wrinkles.age <= 1:
+        raise PackageMismatch("wrinkles.age is not between 0 and 1")
+    if not 0 <= wrinkles.seed < 2**32:
+        raise PackageMismatch("wrinkles.seed is not between 0 and 2^32")
+    if wrinkles.distillation_error_um < 0:
+        raise PackageMismatch("wrinkles.distillation_error_um is negative")
 
 
 def _check_camera(camera: CameraDescription) -> None:
@@ -116,6 +141,18 @@ def check_parameters(parameters: AvatarParameters, description: AvatarDescriptio
     }
     for name, shape in shapes.items():
         _check_floats(name, getattr(parameters, name), shape)
+
+
+def check_wrinkles(wrinkles: AvatarWrinkles, num_vertices: int) -> None:
+    """Check the arrays of wrinkles.safetensors.
+
+    Raises:
+        PackageMismatch: an array does not fit the head, or the others.
+    """
+    count = len(wrinkles.anchors)
+    _check_floats("anchors", wrinkles.anchors, (count, 3))
+    _check_indices("anchor_landmarks", wrinkles.anchor_landmarks, (count,), 0, NUM_LANDMARKS)
+    _check_floats("line_gain", wrinkles.line_gain, (num_vertices,))
 
 
 def _check_floats(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:

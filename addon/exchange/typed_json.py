@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 import types
 import typing
 from typing import Any, TypeVar
 
 Record = TypeVar("Record")
+# evaluating the annotations takes ten times as long as the rest; there are few types
+_type_hints = functools.cache(typing.get_type_hints)
 
 
 class JsonMismatch(ValueError):
@@ -30,7 +33,7 @@ def decode(record_type: type[Record], value: Any, where: str = "") -> Record:
     """
     if not isinstance(value, dict):
         raise JsonMismatch(f"{where or 'the document'} is not an object")
-    hints = typing.get_type_hints(record_type)
+    hints = _type_hints(record_type)
     fields = {}
     for field in dataclasses.fields(record_type):  # type: ignore[arg-type]
         name = f"{where}.{field.name}" if where else field.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -17,6 +18,7 @@ from .errors import PackageError
 # names have at most 255 bytes; this leaves room for what is put around them, in any alphabet
 _NAME_PART = 40
 _NEW, _OLD = ".part", ".old"
+_OUR_LEFTOVER = re.compile(r"\..+\.likeness-\d+-\w+\.(part|old)")
 # each writer that comes between costs one more attempt
 _ATTEMPTS = 20
 # what a killed process left behind is removed after this; writing takes seconds
@@ -97,11 +99,15 @@ def whole_folder(target: Path, replaceable: Callable[[Path], bool]) -> Iterator[
 
 
 def _beside(target: Path, suffix: str) -> Path:
-    return Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=suffix, dir=target.parent))
+    return Path(tempfile.mkdtemp(prefix=_own_prefix(target, os.getpid()), suffix=suffix, dir=target.parent))
 
 
 def _prefix(target: Path) -> str:
     return f".{target.name[:_NAME_PART]}."
+
+
+def _own_prefix(target: Path, pid: int) -> str:
+    return f"{_prefix(target)}likeness-{pid}-"
 
 
 def _flush(folder: Path) -> None:
@@ -142,14 +148,43 @@ def _rename_if_there(source: Path, target: Path) -> None:
         source.rename(target)
 
 
+def remove_leftovers(target: Path, pid: int) -> None:
+    """Remove what one process, which has ended, has left beside this target.
+
+    Where it was killed between the two renames the older folder is put back first.
+    """
+    with contextlib.suppress(OSError):
+        target = target.resolve()
+        for path in _beside_it(target, _own_prefix(target, pid)):
+            if path.suffix == _OLD and not target.exists():
+                _put_back(path, target)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_stale_leftovers(folder: Path) -> None:
+    """Remove from a folder what processes that were killed together with their makers have left of any target."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            # an older folder that is still in it was never replaced: it is the user's
+            if _OUR_LEFTOVER.fullmatch(path.name) and not (path / "old").exists():
+                _remove_stale(path)
+
+
 def _remove_leftovers(target: Path) -> None:
     """Remove what processes that were killed have left beside this target."""
     with contextlib.suppress(OSError):
-        for path in target.parent.iterdir():
-            if path.name.startswith(_prefix(target)) and path.suffix in (_NEW, _OLD):
-                with contextlib.suppress(OSError):
-                    if time.time() - path.stat().st_mtime > STALE_S:
-                        shutil.rmtree(path, ignore_errors=True)
+        for path in _beside_it(target, _prefix(target)):
+            _remove_stale(path)
+
+
+def _beside_it(target: Path, prefix: str) -> list[Path]:
+    return [path for path in target.parent.iterdir() if path.name.startswith(prefix) and path.suffix in (_NEW, _OLD)]
+
+
+def _remove_stale(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if time.time() - path.stat().st_mtime > STALE_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _unwritable(target: Path, error: OSError) -> PackageError:

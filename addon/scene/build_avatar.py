@@ -9,8 +9,17 @@ import bpy
 import numpy as np
 
 from ..exchange.arkit import ARKIT_NAMES
-from ..exchange.avatar_package import ALBEDO_FILE, DISPLACEMENT_FILE, PHOTO_FILE, AvatarPackage
+from ..exchange.avatar_package import (
+    ALBEDO_FILE,
+    COMPRESSED_FILE,
+    DISPLACEMENT_FILE,
+    EXPANDED_FILE,
+    PHOTO_FILE,
+    AvatarPackage,
+)
 from ..exchange.conventions import JOINT_NAMES, blender_from_model
+from ..wrinkles.add_wrinkles import add_wrinkles, store_wrinkle_area
+from ..wrinkles.wrinkle_maps import WrinkleMaps
 from .armature import deform_with_armature, make_armature, widen_limits
 from .materials import INNER_MOUTH, SKIN, TEETH, SkinDisplacement, make_material
 from .mesh_object import MeshArrays, add_vertex_groups, keep_edges, make_mesh, smooth_in_renders
@@ -35,14 +44,16 @@ class AvatarOptions:
     """What to build around the mesh and its rig.
 
     Attributes:
-        photo_camera: the photo's camera with the photo behind the head, and render settings that match.
+        photo_camera: the photo's camera with the photo behind the head.
         photo_light: suns and a world that stand for the photo's light.
         show_photo_state: leave the photo's expression set, to compare with the photo; neutral otherwise.
+        photo_render: with the camera, the scene's render settings match the photo.
     """
 
     photo_camera: bool = True
     photo_light: bool = True
     show_photo_state: bool = True
+    photo_render: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ class AvatarObjects:
     Attributes:
         collection: holds all objects of the avatar.
         mesh: the head; armature: its bones.
-        photo_view: the photo's view of the upright head.
+        photo_view: the photo's view of the upright head; None where there is no photo.
         photo_state: expression by shape key name, and pose.
         expression_keys: the keys an artist moves: ARKit's, then the head's own.
         camera: None where the options leave it out; suns: empty then.
@@ -61,7 +72,7 @@ class AvatarObjects:
     collection: bpy.types.Collection
     mesh: bpy.types.Object
     armature: bpy.types.Object
-    photo_view: PhotoView
+    photo_view: PhotoView | None
     photo_state: AvatarState
     expression_keys: tuple[bpy.types.ShapeKey, ...]
     camera: bpy.types.Object | None
@@ -87,28 +98,52 @@ def build_avatar(package: AvatarPackage, options: AvatarOptions = AvatarOptions(
     collection = bpy.data.collections.new(name)
     scene.collection.children.link(collection)
     armature_object = make_armature(f"{name} rig", package.head.joints, collection)
-    mesh_object = _make_head(package, collection)
+    wrinkle_maps = _load_wrinkle_maps(package)
+    mesh_object = _make_head(package, collection, wrinkle_maps)
     deform_with_armature(mesh_object, armature_object)
-    smooth_in_renders(mesh_object)
+    if wrinkle_maps is None:
+        smooth_in_renders(mesh_object)
+    else:
+        add_wrinkles(mesh_object, wrinkle_maps)
     keys, state = _add_keys(package, mesh_object, armature_object)
     widen_limits(armature_object, state.pose)
     root_axis_angle = np.array(package.description.photo_state.pose.get("root", _REST))
     _store_states(name, state, mesh_object, armature_object, keys, root_axis_angle)
     apply_state(state if options.show_photo_state else NEUTRAL, armature_object, keys)
-    view = PhotoView.of_photo(package.description.camera, root_axis_angle, package.head.joints[0])
-    camera, suns = None, ()
-    if options.photo_camera:
+    view, camera, suns = None, None, ()
+    if package.description.camera is not None:
+        view = PhotoView.of_photo(package.description.camera, root_axis_angle, package.head.joints[0])
+    if view is not None and options.photo_camera:
         photo = load_packed_image(package.folder / PHOTO_FILE, f"{name} photo", SRGB)
         camera = make_photo_camera(f"{name} photo camera", view, photo, collection)
-        set_up_photo_render(scene, camera, package.description.camera.image_size_px)
-    if options.photo_light:
+        if options.photo_render:
+            set_up_photo_render(scene, camera, view.camera.image_size_px)
+    if view is not None and options.photo_light:
         light = fit_photo_light(package.parameters.light, view.head_rotation)
         suns = make_photo_light(f"{name} photo light", light, collection, scene)
     bpy.context.view_layer.objects.active = mesh_object
     return AvatarObjects(collection, mesh_object, armature_object, view, state, tuple(keys), camera, suns)
 
 
-def _make_head(package: AvatarPackage, collection: bpy.types.Collection) -> bpy.types.Object:
+def _load_wrinkle_maps(package: AvatarPackage) -> WrinkleMaps | None:
+    """The three displacement maps; None for a package without wrinkles."""
+    at_rest, wrinkles = package.description.displacement, package.description.wrinkles
+    if wrinkles is None:
+        return None
+    files = {"": DISPLACEMENT_FILE, " compressed": COMPRESSED_FILE, " expanded": EXPANDED_FILE}
+    images = [
+        load_packed_image(package.folder / file_name, f"{package.description.name} displacement{suffix}", DATA)
+        for suffix, file_name in files.items()
+    ]
+    return WrinkleMaps(
+        *images, at_rest.midlevel, at_rest.scale_mm, wrinkles.midlevel, wrinkles.scale_mm,
+        wrinkles.full_compression, wrinkles.full_stretch,
+    )  # fmt: skip
+
+
+def _make_head(
+    package: AvatarPackage, collection: bpy.types.Collection, wrinkle_maps: WrinkleMaps | None
+) -> bpy.types.Object:
     """The mesh object with materials, masks, vertex groups and provenance."""
     head, name = package.head, package.description.name
     slot_names, material_index = material_slots(
@@ -117,7 +152,7 @@ def _make_head(package: AvatarPackage, collection: bpy.types.Collection) -> bpy.
     vertices = blender_from_model(head.vertices)
     mesh = make_mesh(name, MeshArrays(vertices, head.polygons, head.uv, head.uv_polygons, material_index, head.masks))
     albedo = load_packed_image(package.folder / ALBEDO_FILE, f"{name} albedo", SRGB)
-    displacement = SkinDisplacement(
+    displacement = wrinkle_maps or SkinDisplacement(
         load_packed_image(package.folder / DISPLACEMENT_FILE, f"{name} displacement", DATA),
         package.description.displacement,
     )
@@ -127,6 +162,7 @@ def _make_head(package: AvatarPackage, collection: bpy.types.Collection) -> bpy.
             make_material(f"{name} {slot_name}", slot_name, albedo, tuple(head.masks), skin_displacement)
         )
     keep_edges(mesh, [slot for slot, slot_name in enumerate(slot_names) if slot_name in TEETH])
+    store_wrinkle_area(mesh, slot_names.index(SKIN))
     mesh_object = bpy.data.objects.new(name, mesh)
     collection.objects.link(mesh_object)
     add_vertex_groups(mesh_object, JOINT_NAMES, head.skinning_weights)

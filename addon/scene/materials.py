@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import bpy
 
 from ..exchange.avatar_description import DisplacementDescription
+from ..wrinkles.wrinkle_maps import WrinkleMaps
+from ..wrinkles.wrinkle_shader import shade_wrinkles
 from .mesh_object import MASK_PREFIX, UV_MAP_NAME
 from .shader_nodes import NodeBuilder, node_tree_of
 
@@ -96,7 +98,11 @@ class SkinDisplacement:
 
 
 def make_material(
-    name: str, part: str, albedo: bpy.types.Image, masks: tuple[str, ...], displacement: SkinDisplacement | None
+    name: str,
+    part: str,
+    albedo: bpy.types.Image,
+    masks: tuple[str, ...],
+    displacement: SkinDisplacement | WrinkleMaps | None,
 ) -> bpy.types.Material:
     """Make the material of one part.
 
@@ -105,7 +111,8 @@ def make_material(
         part: a part name of the head, or INNER_MOUTH.
         albedo: the texture, sRGB.
         masks: the region masks that the mesh carries.
-        displacement: for the skin; None for everything else.
+        displacement: for the skin; with wrinkle maps the mesh's modifiers move the surface, and the material shades
+            what is finer. None for everything else.
     """
     surface = surface_of_part(part)
     material = bpy.data.materials.new(name)
@@ -123,7 +130,9 @@ def make_material(
     nodes.link(texture, "Color", shader, "Base Color")
     _set_surface(nodes, shader, surface)
     _vary_roughness(nodes, shader, surface, masks)
-    if displacement is not None:
+    if isinstance(displacement, WrinkleMaps):
+        shade_wrinkles(nodes, coordinates, shader, displacement)
+    elif displacement is not None:
         _displace(nodes, coordinates, output, displacement)
         # Cycles moves what the mesh can resolve and bumps the rest; so does Eevee
         material.displacement_method = "BOTH"

@@ -119,13 +119,18 @@ def keep_edges(mesh: bpy.types.Mesh, material_slots: list[int]) -> None:
     mesh.attributes.new("sharp_edge", "BOOLEAN", "EDGE").data.foreach_set("value", sharp)
 
 
-def smooth_in_renders(mesh_object: bpy.types.Object) -> None:
-    """Subdivide a head of quads once when it is rendered; the viewport, and what the fit measured, stay as they are."""
+def smooth_in_renders(mesh_object: bpy.types.Object) -> bpy.types.SubsurfModifier | None:
+    """Subdivide a head of quads once when it is rendered; the viewport, and what the fit measured, stay as they are.
+
+    Returns:
+        The modifier; None for a head of triangles.
+    """
     polygons = mesh_object.data.polygons
     corner_counts = np.empty(len(polygons), np.int32)
     polygons.foreach_get("loop_total", corner_counts)
     if np.mean(corner_counts == 4) < _FEWEST_QUADS_TO_SUBDIVIDE:
-        return
+        return None
     modifier = mesh_object.modifiers.new("Subdivision", "SUBSURF")
     modifier.levels = modifier.render_levels = 1
     modifier.show_viewport = False
+    return modifier

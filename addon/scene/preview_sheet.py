@@ -61,8 +61,13 @@ def make_preview_sheet(
         options: how it is rendered.
 
     Raises:
-        LikenessError: the file cannot be written, or Pillow is missing (it is no part of Blender).
+        LikenessError: the file cannot be written, the avatar was made without a photo, or Pillow is missing (it is no
+            part of Blender).
     """
+    if avatar.photo_view is None:
+        raise LikenessError(
+            "preview_needs_photo", f"{package.description.name} was made without a photo.", "Leave the preview out."
+        )
     try:
         from .preview_layout import lay_out
     except ImportError as error:

@@ -22,18 +22,29 @@ def set_up_photo_render(scene: bpy.types.Scene, camera: bpy.types.Object, image_
         camera: of the photo.
         image_size_px: width and height of the photo.
     """
-    scene.camera = camera
-    render = scene.render
-    render.engine = _eevee_name(render)
-    render.resolution_x, render.resolution_y = image_size_px
-    render.resolution_percentage = 100
-    render.pixel_aspect_x = render.pixel_aspect_y = 1.0
-    render.film_transparent = True
-    # the texture is a photo's sRGB; the film-like AgX, the default, would turn its colours pale
-    scene.view_settings.view_transform = "Standard"
+    match_photo(scene, camera, image_size_px)
+    scene.render.engine = _eevee_name(scene.render)
+    scene.render.film_transparent = True
     scene.unit_settings.system = "METRIC"
     scene.frame_start = scene.frame_end = 1
     scene.frame_set(1)
+
+
+def match_photo(scene: bpy.types.Scene, camera: bpy.types.Object, image_size_px: tuple[int, int]) -> None:
+    """Give a scene the photo's camera, size and colours; its engine, frames and units stay as they are.
+
+    Args:
+        scene: the scene of the avatar.
+        camera: of the photo.
+        image_size_px: width and height of the photo.
+    """
+    scene.camera = camera
+    render = scene.render
+    render.resolution_x, render.resolution_y = image_size_px
+    render.resolution_percentage = 100
+    render.pixel_aspect_x = render.pixel_aspect_y = 1.0
+    # the texture is a photo's sRGB; the film-like AgX, the default, would turn its colours pale
+    scene.view_settings.view_transform = "Standard"
 
 
 def look_through_camera() -> None:

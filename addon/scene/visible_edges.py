@@ -12,14 +12,23 @@ from ..exchange.conventions import MODEL_TO_BLENDER
 # A vertex is seen when nothing stands this close in front of it or further on; less, and it hides itself.
 _CLEARANCE_M = 0.0015
 _FAR_M = 10.0
+# What makes more of a mesh than its own vertices.
+_FINER_MODIFIERS = ("SUBSURF", "NODES")
 
 
 def evaluated_positions(mesh_object: bpy.types.Object) -> np.ndarray:
-    """(V,3) vertices of an object as it stands now, keys and bones applied, metres, model space."""
-    bpy.context.view_layer.update()
-    mesh = mesh_object.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-    positions = np.empty((len(mesh.vertices), 3), np.float32)
-    mesh.vertices.foreach_get("co", positions.ravel())
+    """(V,3) vertices as they stand now, keys and bones applied, neither subdivided nor displaced, model space."""
+    finer = [item for item in mesh_object.modifiers if item.type in _FINER_MODIFIERS and item.show_viewport]
+    for modifier in finer:
+        modifier.show_viewport = False
+    try:
+        bpy.context.view_layer.update()
+        mesh = mesh_object.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        positions = np.empty((len(mesh.vertices), 3), np.float32)
+        mesh.vertices.foreach_get("co", positions.ravel())
+    finally:
+        for modifier in finer:
+            modifier.show_viewport = True
     # the rows of a rotation's inverse are its columns
     return positions @ MODEL_TO_BLENDER.astype(np.float32)
 

@@ -17,6 +17,7 @@ from ml_backend.coarse.appearance import (
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.coarse.gauss_newton import Term, minimise
 from ml_backend.coarse.landmark_term import LandmarkTerm, landmark_targets
+from ml_backend.coarse.neutral_mouth_term import NeutralMouthTerm
 from ml_backend.coarse.parameters import FitParameters
 from ml_backend.coarse.photometric_term import PhotometricTerm
 from ml_backend.coarse.prior_term import JAW_CLOSED, PriorTerm
@@ -108,9 +109,10 @@ def fit_photo(
 
 def _landmark_terms(head: HeadModel, landmarks: torch.Tensor, options: FitOptions) -> list[Term]:
     targets = landmark_targets(landmarks, head)
+    priors: list[Term] = [PriorTerm(head), NeutralMouthTerm(head)]
     if not options.use_silhouette:
-        return [PriorTerm(head), LandmarkTerm(head, targets)]
-    return [PriorTerm(head), LandmarkTerm(head, targets, CONTOUR_EAR_TO_EAR), SilhouetteTerm(head, targets)]
+        return [*priors, LandmarkTerm(head, targets)]
+    return [*priors, LandmarkTerm(head, targets, CONTOUR_EAR_TO_EAR), SilhouetteTerm(head, targets)]
 
 
 def _within_limits(head: HeadModel, parameters: FitParameters) -> FitParameters:

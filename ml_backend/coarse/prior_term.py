@@ -23,8 +23,9 @@ LIMIT_SIGMA = 0.03
 # (mouth_close belongs to an open jaw): left free they take up other evidence's slack. They stay at rest.
 HELD_EXPRESSIONS = ("tongue_out", "mouth_close")
 HELD_SIGMA = 0.01
-# Named expressions rest at 0 and are sparse: one standard deviation as a fraction of the range.
-EXPRESSION_SIGMA = 0.3
+# Named expressions rest at 0: one standard deviation as a fraction of the range. Faces in photos do smile: at 0.3 the
+# landmark error on photos was 1.37%, at 0.6 1.30%, at 1 1.28%; the neutral's surface error on renders did not change.
+EXPRESSION_SIGMA = 0.8
 
 
 class PriorTerm:

@@ -31,6 +31,10 @@ RESOLVED_PX = (0.5, 1.1)
 # Melanin darkens red by this part of what it darkens blue: absorption ~ wavelength^-3.33 (Jacques 2013), at 620 and
 # 450 nm.
 MELANIN_RED_PER_BLUE = 0.34
+# Bands of at least this size hold wrinkles; finer ones pores, which stay as they are in every expression.
+WRINKLES_FROM_M = 0.0005
+# A photo that resolves bands of this size shows an expression's wrinkles, if the person has them.
+EVIDENT_M = 0.0010
 # Beard stubble reads as pits: most of it is left out.
 BEARD_KEPT = 0.3
 # Detail of the half that is not seen is taken from the other, a little weaker.
@@ -45,9 +49,13 @@ class BakedDisplacement:
 
     Attributes:
         offset_mm: (N, N) float32, millimetres outwards along the normal, on the head's UVs (row 0 is v = 1).
+        wrinkle_mm: (N, N) float32, the part of it that is coarser than pores: wrinkles and folds.
+        evidence: (N, N) float32 0-1, how surely a wrinkle of 1 mm would show in `wrinkle_mm` if the photo had one.
     """
 
     offset_mm: np.ndarray
+    wrinkle_mm: np.ndarray
+    evidence: np.ndarray
 
 
 def bake_displacement(
@@ -81,18 +89,24 @@ def bake_displacement(
     seen = seen * smooth_step(scene.projection.facing, 0.25, 0.6)
     keep = _keep(scene, seen)
     # dark features are left out of the means too, or the skin beside a brow would stand out
-    relief = _relief_mm(log_photo, seen * smooth_step(keep, 0.0, 0.2), scene) * smooth_step(keep, 0.2, 1.0)
-    relief = _with_mirrored(relief, seen, scene)
-    return BakedDisplacement((MAX_OFFSET_MM * np.tanh(relief / MAX_OFFSET_MM)).astype(np.float32))
+    bands = _relief_bands_mm(log_photo, seen * smooth_step(keep, 0.0, 0.2), scene)
+    pores, wrinkles = (_with_mirrored(band * smooth_step(keep, 0.2, 1.0), seen, scene) for band in bands)
+    offset, pores = _bounded(pores + wrinkles), _bounded(pores)
+    resolved = float(smooth_step(np.float64(EVIDENT_M * scene.posed.px_per_m), *RESOLVED_PX))
+    return BakedDisplacement(offset, offset - pores, (resolved * smooth_step(keep, 0.2, 1.0)).astype(np.float32))
 
 
-def _relief_mm(log_photo: np.ndarray, seen: np.ndarray, scene: PhotographedHead) -> np.ndarray:
-    """(N, N) millimetres: the sum of the bands' darkness, each times its size."""
+def _bounded(relief_mm: np.ndarray) -> np.ndarray:
+    return (MAX_OFFSET_MM * np.tanh(relief_mm / MAX_OFFSET_MM)).astype(np.float32)
+
+
+def _relief_bands_mm(log_photo: np.ndarray, seen: np.ndarray, scene: PhotographedHead) -> tuple[np.ndarray, np.ndarray]:
+    """Millimetres of pores and of wrinkles, (N, N) each: the sum of the bands' darkness, each times its size."""
     texels_per_m = scene.areas.texels_per_m
     red = _smoothed_levels(log_photo[..., 0], seen, texels_per_m)
     blue = _smoothed_levels(log_photo[..., 2], seen, texels_per_m)
     pigment_part = MELANIN_RED_PER_BLUE / (1.0 - MELANIN_RED_PER_BLUE)
-    relief = np.zeros(log_photo.shape[:2], np.float32)
+    pores, wrinkles = np.zeros((2, *log_photo.shape[:2]), np.float32)
     for band, size_m in enumerate(BAND_EDGES_M[:-1]):
         red_band = red[band] - red[band + 1]
         # the camera's colour is coarser than its brightness: read pigment one level up
@@ -100,8 +114,9 @@ def _relief_mm(log_photo: np.ndarray, seen: np.ndarray, scene: PhotographedHead)
         colour = (blue[colour_band] - blue[colour_band + 1]) - (red[colour_band] - red[colour_band + 1])
         shading = red_band - pigment_part * colour
         resolved = float(smooth_step(np.float64(size_m * scene.posed.px_per_m), *RESOLVED_PX))
-        relief += resolved * DEPTH_MM_PER_LOG_AND_M * size_m * _cored(shading, seen)
-    return relief
+        part = pores if size_m < WRINKLES_FROM_M else wrinkles
+        part += resolved * DEPTH_MM_PER_LOG_AND_M * size_m * _cored(shading, seen)
+    return pores, wrinkles
 
 
 def _smoothed_levels(channel: np.ndarray, seen: np.ndarray, texels_per_m: float) -> list[np.ndarray]:

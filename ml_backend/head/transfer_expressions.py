@@ -14,11 +14,14 @@ from addon.exchange.conventions import JOINT_NAMES
 from ml_backend.head.flame_file import FlameArrays
 from ml_backend.head.transfer_field import carry_field
 from ml_backend.head.transfer_jaw import JawShapes
+from ml_backend.head.transfer_lids import Eye, measure_opening, measure_travel, move_lids
 from ml_backend.head.transfer_registration import PART_NAMES, Registration
 
 # FLAME's own components are principal components: coefficients count standard deviations, and look right to about 3.
 _OWN_LIMITS = (-3.0, 3.0)
 _NAMED_LIMITS = (0.0, 1.0)  # the open head's, where its file does not say
+_LID_PREFIX = "lid_"  # of the open head's expressions that move the lids of one eye: lid_close_left, ...
+_EYE_LANDMARKS = {"left": slice(42, 48), "right": slice(36, 42)}  # iBUG
 _LID_CLEARANCE_M = 0.0003  # between a lid and the eyeball, so that neither shines through the other
 
 
@@ -53,6 +56,10 @@ def carry_expressions(
     """
     carried = carry_field(flame, open_head, registration, open_head["expression_basis"])
     carried = registration.similarity.offsets(carried.transpose(0, 2, 1)).transpose(0, 2, 1)
+    for column, name in enumerate(open_names):
+        if name.startswith(_LID_PREFIX):
+            movement = open_head["expression_basis"][:, :, column].astype(np.float64)
+            carried[:, :, column] = _carried_lids(flame, open_head, registration, movement, name.rpartition("_")[2])
     carried = _keep_outside_eyeballs(flame, registration.triangle_part, carried)
     own = flame.expression_basis
     own_names = (f"flame_expression_{index:03d}" for index in range(own.shape[2]))
@@ -66,6 +73,33 @@ def carry_expressions(
         "arkit_pose": jaw.arkit_pose,
     }
     return CarriedExpressions(arrays, (*own_names, *open_names, *jaw.correction_names))
+
+
+def _carried_lids(
+    flame: FlameArrays, open_head: dict[str, np.ndarray], registration: Registration, movement: np.ndarray, side: str
+) -> np.ndarray:
+    """(V,3) a movement (V_open,3) of the open head's lids on one side, made anew on the target's lids."""
+    part = PART_NAMES.index(f"{side}_eye")
+    template = open_head["template"].astype(np.float64)
+    triangles = open_head["triangles"].astype(np.int64)
+    centre = open_head["joint_regressor"][JOINT_NAMES.index(f"{side}_eye")] @ template
+    half = template + movement / 2
+    ball = template[triangles[registration.open_part == part]]
+    eyes = [_eye(open_head, side, centre, ball, vertices) for vertices in (template, half)]
+    travel = measure_travel(template, half, triangles[registration.open_part == 0], *eyes)
+    ball = flame.template[flame.triangles[registration.triangle_part == part]]
+    eye = _eye(open_head, side, flame.joints[JOINT_NAMES.index(f"{side}_eye")], ball, registration.laid)
+    skin = flame.triangles[registration.triangle_part == 0].astype(np.int64)
+    opening = measure_opening(flame.template, skin, eye)
+    return move_lids(flame.template, np.unique(skin), opening, eye, travel)
+
+
+def _eye(open_head: dict[str, np.ndarray], side: str, centre: np.ndarray, ball: np.ndarray, laid: np.ndarray) -> Eye:
+    """An eye with its ball (..., 3), where the open head's vertices lie at `laid`."""
+    points = _EYE_LANDMARKS[side]
+    corners = laid[open_head["triangles"][open_head["landmarks_68_triangle"][points]]]
+    radius = float(np.linalg.norm(ball - centre, axis=-1).mean())
+    return Eye(centre, radius, np.einsum("nk,nkc->nc", open_head["landmarks_68_barycentric"][points], corners))
 
 
 def _limits(num_own: int, open_head: dict[str, np.ndarray], jaw: JawShapes) -> np.ndarray:

@@ -14,10 +14,11 @@ from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel
 from ml_backend.rendering.spherical_harmonics import basis
 from ml_backend.texture.background import background_likeness
-from ml_backend.texture.completion import complete_skin, skin_grain
-from ml_backend.texture.delighting import left_over_light, log_shading, with_softer_folds, without_shine
+from ml_backend.texture.completion import complete_skin, skin_grain, with_calm_ears
+from ml_backend.texture.delighting import left_over_light, log_shading, with_even_hue, with_softer_folds, without_shine
+from ml_backend.texture.eyelids import closed_eyes, hidden_lids, lid_margins, paint_eyelids
 from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
-from ml_backend.texture.hair import ScalpView, find_hair, hair_over_face
+from ml_backend.texture.hair import ScalpView, falling_locks, find_hair, hair_over_face, locks_over_brows
 from ml_backend.texture.hair_painting import paint_hair
 from ml_backend.texture.log_colour import (
     LOG_FLOOR,
@@ -36,7 +37,7 @@ from ml_backend.texture.skin_evidence import (
     skin_likeness,
     strict_likeness,
 )
-from ml_backend.texture.skin_tone import tone_shift
+from ml_backend.texture.skin_tone import contre_jour, natural_chroma, tone_shift
 from ml_backend.texture.texel_map import pad_islands
 from ml_backend.tracking import landmark_topology as topology
 from ml_backend.tracking.face_tracker import TrackedFace
@@ -47,6 +48,11 @@ DETAIL_FACTOR = 2
 HAIR_CLEARANCE_M = (0.004, 0.012)
 # A colour that is common behind the head still may be hair: black hair before a dark wall.
 BACKGROUND_DOUBT = 0.85
+# The brows' hair is read at this quantile of what lies in their outlines, skin among it; brows that the photo does not
+# show are this much darker than the skin, logarithm.
+BROW_QUANTILE = 0.15
+MIN_BROW_TEXELS = 100
+DARKER_BROWS = -1.2
 # Colours of skin that turns away further than these cosines are not passed on to the skin beside it.
 TYPICAL_FACING = (0.35, 0.75)
 # Fewer texels of plain skin than this say nothing about its tone.
@@ -99,6 +105,13 @@ class SeenSkin:
         """The same with `shift` added to every logarithm."""
         return replace(self, log_albedo=self.log_albedo + np.float32(shift), colour=self.colour.brightened(shift))
 
+    def with_hue(self, chroma_mean: np.ndarray) -> SeenSkin:
+        """The same with its colours turned so that the person's log(R/G) and log(B/G) become `chroma_mean` (2,)."""
+        turn = chroma_mean - self.colour.chroma_mean
+        shift = (np.array([turn[0], 0.0, turn[1]]) - turn.sum() / 3.0).astype(np.float32)
+        colour = replace(self.colour, mean_log=self.colour.mean_log + shift, chroma_mean=chroma_mean)
+        return replace(self, log_albedo=self.log_albedo + shift, colour=colour)
+
 
 def bake_texture(
     pixels: np.ndarray,
@@ -127,12 +140,17 @@ def bake_texture(
     landmarks_px = np.asarray(face.landmarks_px, dtype=np.float32)[:, :2]
     scene = photographed_head(head, fit, landmarks_px, size_px // DETAIL_FACTOR, pixels.shape[:2])
     log_photo = photo_on_texels(pixels, scene, size_px)
-    log_model = _log_model(albedo_model, fit, scene.texels.size_px)
+    log_model = with_calm_ears(_log_model(albedo_model, fit, scene.texels.size_px), scene.areas)
     skin = see_skin(log_photo, scene, fit.light, log_model)
-    shift = _tone_shift(pixels, log_photo, skin, scene, albedo_model)
+    shift = _tone_shift(pixels, log_photo, skin, scene, albedo_model, fit.light)
+    skin = skin.with_hue(natural_chroma(skin.colour.chroma_mean))
     skin, log_parts, log_model = skin.brightened(shift), log_model, log_model + np.float32(shift)
     hair_log, hair_cover, hair_colour = _hair(pixels, skin, scene)
     skin = _without_locks(skin, hair_colour, scene)
+    closed = closed_eyes(head, fit, scene.neutral)
+    margins = lid_margins(head, scene.texels, scene.neutral, closed)
+    hidden = hidden_lids(scene, margins, closed)
+    skin = replace(skin, confidence=skin.confidence * (1.0 - hidden))
     cleaned = _without_light(skin, scene, log_model)
     typical = smooth_step(scene.projection.facing, *TYPICAL_FACING) * (1.0 - scene.features.brows)
     typical = typical * (1.0 - scene.features.eyes)
@@ -140,6 +158,7 @@ def bake_texture(
         scene.texels, scene.smoother, cleaned, skin.confidence, typical, log_model, head.mirror_vertex.cpu().numpy(),
         prior=_skin_difference(cleaned, log_model, skin), texels_per_m=scene.areas.texels_per_m,
     )  # fmt: skip
+    skin_log = paint_eyelids(skin_log, scene, margins, hidden, skin.log_albedo, skin.colour)
     small = skin_log + (hair_log - skin_log) * hair_cover[..., None]
     small = _other_parts(small, log_parts, scene)
 
@@ -190,7 +209,12 @@ def _log_model(albedo_model: AlbedoModel, fit: CoarseFit, size_px: int) -> np.nd
 
 
 def _tone_shift(
-    pixels: np.ndarray, log_photo: np.ndarray, skin: SeenSkin, scene: PhotographedHead, albedo_model: AlbedoModel
+    pixels: np.ndarray,
+    log_photo: np.ndarray,
+    skin: SeenSkin,
+    scene: PhotographedHead,
+    albedo_model: AlbedoModel,
+    light: torch.Tensor,
 ) -> float:
     """What the skin is brighter than the fit's light makes it, logarithm."""
     plain = skin.confidence * scene.areas.face * (1.0 - scene.features.dark_by_nature) > 0.5
@@ -200,7 +224,7 @@ def _tone_shift(
     mean = cv2.resize(log_from_linear(mean), scene.texels.inside.shape, interpolation=cv2.INTER_LINEAR)
     small = cv2.resize(log_photo, scene.texels.inside.shape, interpolation=cv2.INTER_AREA)
     photo, albedo, typical = (float(luminance(values[plain]).mean()) for values in (small, skin.log_albedo, mean))
-    return tone_shift(pixels, photo - albedo, albedo, typical)
+    return tone_shift(pixels, photo - albedo, albedo, typical, contre_jour(light))
 
 
 def _without_light(skin: SeenSkin, scene: PhotographedHead, log_model: np.ndarray) -> np.ndarray:
@@ -208,7 +232,9 @@ def _without_light(skin: SeenSkin, scene: PhotographedHead, log_model: np.ndarra
     texels, mirror = scene.texels, scene.head.mirror_vertex.cpu().numpy()
     cleaned = without_shine(skin.log_albedo, skin.confidence)
     plain = skin.confidence * (1.0 - scene.features.dark_by_nature)
-    cleaned = with_softer_folds(cleaned, plain * (1.0 - skin.beard * scene.features.beard), scene.areas.texels_per_m)
+    bare = plain * (1.0 - skin.beard * scene.features.beard)
+    cleaned = with_softer_folds(cleaned, bare, scene.areas.texels_per_m)
+    cleaned = with_even_hue(cleaned, bare, skin.colour.chroma_mean, scene.areas.texels_per_m)
     difference, weight = texels.vertex_means(cleaned - log_model, plain, len(mirror))
     beard, _ = texels.vertex_means(scene.features.beard[..., None], scene.areas.skin, len(mirror))
     light = left_over_light(
@@ -234,9 +260,6 @@ def _hair(pixels: np.ndarray, skin: SeenSkin, scene: PhotographedHead) -> tuple[
     seen = scene.projection.confidence * smooth_step(scene.projection.clearance_m, *HAIR_CLEARANCE_M)
     background = background_likeness(pixels, scene.posed, scene.projection)
     seen = seen * (1.0 - BACKGROUND_DOUBT * background * (1.0 - skin.likeness))
-    brows = (scene.features.brows > 0.9) & (seen > 0.5)
-    brow_colours = skin.log_albedo[brows]
-    dark = np.quantile(brow_colours, 0.3, axis=0) if len(brow_colours) else skin.colour.mean_log - 1.2
     view = ScalpView(
         scene.texels,
         scene.smoother,
@@ -247,17 +270,31 @@ def _hair(pixels: np.ndarray, skin: SeenSkin, scene: PhotographedHead) -> tuple[
         seen,
         skin.colour.luminance_mean,
     )
-    evidence = find_hair(view, dark.astype(np.float32))
+    evidence = find_hair(view, _brow_colour(skin, scene))
     painted, cover = paint_hair(view, evidence, scene.neutral)
     return painted, cover, evidence.log_colour
 
 
+def _brow_colour(skin: SeenSkin, scene: PhotographedHead) -> np.ndarray:
+    """(3,) logarithmic colour of the brows' hair: the darker part of what lies in their outlines."""
+    brows = (scene.features.brows > 0.9) & (scene.projection.confidence > 0.5)
+    # their inner ends, where no lock of hair falls, if these are seen
+    inner = brows & (scene.features.core > 0.8)
+    brows = inner if inner.sum() > MIN_BROW_TEXELS else brows
+    if not brows.any():
+        return (skin.colour.mean_log + DARKER_BROWS).astype(np.float32)
+    return np.quantile(skin.log_albedo[brows], BROW_QUANTILE, axis=0).astype(np.float32)
+
+
 def _without_locks(skin: SeenSkin, hair_log_colour: np.ndarray, scene: PhotographedHead) -> SeenSkin:
     """The seen skin without hair that falls over the rim of the face; brows and beards, which look the same, stay."""
-    locks = hair_over_face(skin.log_albedo, hair_log_colour, skin.colour, scene.areas.texels_per_m)
     features = scene.features
-    inner = np.maximum.reduce([features.core, features.dark_by_nature, skin.beard * features.beard])
-    return replace(skin, confidence=(skin.confidence * (1.0 - locks * (1.0 - inner))).astype(np.float32))
+    locks = hair_over_face(skin.log_albedo, hair_log_colour, skin.colour, scene.areas.texels_per_m)
+    brow_log = _brow_colour(skin, scene)
+    covered = features.brows * locks_over_brows(skin.log_albedo, hair_log_colour, brow_log)
+    natural = np.maximum(features.dark_by_nature * (1.0 - covered), skin.beard * features.beard)
+    locks = falling_locks(locks, np.maximum(features.core, natural), natural, scene.areas.texels_per_m)
+    return replace(skin, confidence=(skin.confidence * (1.0 - locks)).astype(np.float32))
 
 
 def _other_parts(log_albedo: np.ndarray, log_model: np.ndarray, scene: PhotographedHead) -> np.ndarray:

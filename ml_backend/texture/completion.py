@@ -7,6 +7,7 @@ import numpy as np
 
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.photo_projection import smooth_step
+from ml_backend.texture.skin_evidence import Regions
 from ml_backend.texture.texel_map import TexelMap
 
 # The model's colours follow the person's over this distance, and keep the last difference this much further.
@@ -18,6 +19,10 @@ COLOUR_BLEND_M = 0.005
 HOLE_M = 0.016
 # Grid on which that is worked out.
 BLEND_STEP_M = 0.001
+# The albedo model's ears are redder and darker than people's; this part of their difference from the skin within this
+# distance of them stays.
+EAR_CONTRAST_KEPT = 0.4
+EAR_SURROUNDINGS_M = 0.012
 # A mirrored texel is believed a little less than a seen one.
 MIRROR_TRUST = 0.9
 
@@ -61,6 +66,27 @@ def complete_skin(
     mirrored = smooth_step(reflected_confidence, 0.05, 0.75)
     filled = filled + (reflected + lift - filled) * mirrored[..., None]
     return _blend(filled, log_albedo, confidence, texels_per_m)
+
+
+def with_calm_ears(log_model: np.ndarray, areas: Regions) -> np.ndarray:
+    """The albedo model with its ears nearer to the colour of the skin around them.
+
+    Args:
+        log_model: (N, N, 3); areas: the head's regions on the same grid.
+
+    Returns:
+        (N, N, 3); the ears' own shading and detail stay.
+    """
+    reach = max(1, round(EAR_SURROUNDINGS_M * areas.texels_per_m / 4))
+    small = cv2.resize(np.dstack([areas.ears * areas.skin, areas.skin * (1.0 - areas.scalp)]), None, fx=0.25, fy=0.25)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    around = np.clip(cv2.dilate(small[..., 0], kernel) - small[..., 0], 0.0, 1.0) * small[..., 1]
+    if min(small[..., 0].sum(), around.sum()) < 1.0:
+        return log_model
+    colours = cv2.resize(log_model, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    ear, skin = (np.average(colours.reshape(-1, 3), axis=0, weights=w.ravel()) for w in (small[..., 0], around))
+    shift = ((1.0 - EAR_CONTRAST_KEPT) * (skin - ear)).astype(np.float32)
+    return log_model + shift * areas.ears[..., None]
 
 
 def _blend(below: np.ndarray, above: np.ndarray, confidence: np.ndarray, texels_per_m: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ml_backend.rendering.spherical_harmonics import basis
-from ml_backend.texture.log_colour import LOG_FLOOR, luminance
+from ml_backend.texture.log_colour import LOG_FLOOR, chroma, luminance
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.photo_projection import smooth_step
 
@@ -22,9 +22,13 @@ SHINE_SURROUNDINGS = 0.07
 # Shine over brightness between which a texel's colour is no longer believed.
 COLOUR_LOST = (0.08, 0.35)
 # Skin darker than its surroundings by more than this, in logarithms, lies in a fold; this part of the rest is removed.
-FOLD_DEPTH = 0.10
-FOLD_REMOVED = 0.65
-FOLD_SURROUNDINGS_M = 0.012
+FOLD_DEPTH = 0.07
+FOLD_REMOVED = 0.75
+FOLD_SURROUNDINGS_M = 0.014
+# Plain skin differs in hue from place to place (ruddy cheeks, a sallow jaw) by about this much, in logarithms of R/G
+# and B/G; more, over this distance, is coloured light or a dark photo's noise.
+HUE_RANGE = 0.10
+HUE_LENGTH_M = 0.005
 # Size of what counts as left-over light, metres: larger than moles, brows and lips, smaller than half a face.
 LIGHT_LENGTH_M = 0.020
 # How much of the left-over brightness goes: what differs between the halves is light (faces are nearly symmetric),
@@ -99,12 +103,36 @@ def with_softer_folds(log_albedo: np.ndarray, plain: np.ndarray, texels_per_m: f
     Returns:
         (N, N, 3).
     """
-    around = _local_mean(log_albedo, plain, FOLD_SURROUNDINGS_M * texels_per_m)
+    sigma = FOLD_SURROUNDINGS_M * texels_per_m
+    around = _local_mean(log_albedo, plain, sigma)
+    # a wide fold darkens its own surroundings: a second mean leaves out what lies under the first
+    dark = (luminance(log_albedo) < luminance(around))[..., None]
+    around = _local_mean(np.where(dark, around, log_albedo), plain, sigma)
     depth = np.maximum(luminance(around) - luminance(log_albedo), 0.0)
     lighter = FOLD_REMOVED * np.maximum(depth - FOLD_DEPTH, 0.0)
     # shadow in a fold is lit by the skin around it and redder: the colour follows in the same measure
     share = (lighter / np.maximum(depth, 1e-3) * plain)[..., None]
     return log_albedo + (around - log_albedo) * share
+
+
+def with_even_hue(
+    log_albedo: np.ndarray, plain: np.ndarray, chroma_mean: np.ndarray, texels_per_m: float
+) -> np.ndarray:
+    """Hold the hue of plain skin near the person's own; brightness and fine detail stay.
+
+    Args:
+        log_albedo: (N, N, 3).
+        plain: (N, N) 0-1 seen skin without brows, lids, lips and beard.
+        chroma_mean: (2,) the person's log(R/G) and log(B/G).
+        texels_per_m: texel scale.
+
+    Returns:
+        (N, N, 3); smooth differences are bent towards HUE_RANGE at most.
+    """
+    offset = chroma(_local_mean(log_albedo, plain, HUE_LENGTH_M * texels_per_m)) - chroma_mean.astype(np.float32)
+    excess = (offset - HUE_RANGE * np.tanh(offset / HUE_RANGE)) * plain[..., None]
+    even = excess.mean(axis=-1, keepdims=True) * np.float32(2.0 / 3.0)
+    return log_albedo - np.concatenate([excess[..., :1], np.zeros_like(even), excess[..., 1:]], axis=-1) + even
 
 
 def _local_mean(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:

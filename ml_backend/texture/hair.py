@@ -25,6 +25,13 @@ SPREAD_M = 0.02
 HAIRY = (0.3, 0.6)
 # Less seen scalp than this (mean weight of its vertices) decides nothing: hair of the brows' colour is painted then.
 MIN_SEEN = 0.02
+# A glimpse of less still tells a bald head, where its surest texels (of this weight) look no more like hair than this.
+GLIMPSE_WEIGHT = 0.3
+BALD_GLIMPSE = 0.10
+# Hair grows from black over brown, red and blond to grey and white: its logarithm of green lies this far under that of
+# red, and over the mean of red and blue by no more than the second plus the third times how far these lie apart (blond
+# hair, sRGB 200, 170, 120, just passes); blue is no stronger than green.
+GREEN_UNDER_RED, GREEN_OVER_MEAN, GREEN_OF_BLOND = 0.06, 0.02, 0.20
 # Fewer texels than this give no colour.
 MIN_COLOUR_TEXELS = 50
 # Gloss and shadow make hair vary by this much at most, in logarithms; more is background.
@@ -34,7 +41,11 @@ UNNATURAL_HUE = (0.05, 0.20)
 BLACK_LOG = (-4.0, -2.8)
 # Spread of the hair's colour and brightness, logarithm; and what is left out around a lock that falls over the face.
 HAIR_CHROMA_SIGMA, HAIR_LUMINANCE_SIGMA = 0.15, 0.45
-LOCK_MARGIN_M = 0.0015
+LOCK_MARGIN_M = 0.0022
+# Only hair whose hue differs from the brows' by this much (norm of log R/G, B/G) can be told from them.
+OTHER_HUE = 0.35
+# A lock of the face's middle must hang together with this much hair around it; a few texels may be a shadow.
+MIN_LOCK_M2 = 1.5e-5
 # Depth of strands, in logarithms: the photo's, within these bounds.
 STRAND_DEPTH = (0.10, 0.32)
 
@@ -100,9 +111,14 @@ def find_hair(view: ScalpView, brow_log_colour: np.ndarray) -> HairEvidence:
     weight = weight * (1.0 - _unnatural(view.log_albedo))
     vertex_looks, vertex_weight = view.texels.vertex_means(looks[..., None], weight, count)
     on_scalp = view.scalp > 0.5
-    if not on_scalp.any() or vertex_weight[on_scalp].mean() < MIN_SEEN:
+    seen = vertex_weight[on_scalp].mean() if on_scalp.any() else 0.0
+    if seen < MIN_SEEN:
+        brow_log_colour = _natural(brow_log_colour)
         everywhere = np.broadcast_to(brow_log_colour, (count, 3))
-        return HairEvidence(looks, np.ones_like(view.scalp), brow_log_colour, everywhere, STRAND_DEPTH[0])
+        glimpsed = looks[weight > GLIMPSE_WEIGHT]
+        bald = len(glimpsed) > MIN_COLOUR_TEXELS and glimpsed.mean() < BALD_GLIMPSE
+        hairiness = np.full_like(view.scalp, 0.0 if bald else 1.0)
+        return HairEvidence(looks, hairiness, brow_log_colour, everywhere, STRAND_DEPTH[0])
     mean = np.average(vertex_looks[:, 0], weights=vertex_weight + 1e-9)
     hairiness = view.smoother.fit(vertex_looks, vertex_weight, SPREAD_M, prior=mean, prior_weight=0.05)[:, 0]
     # strands with skin between them tell that there is hair, but not its colour
@@ -113,7 +129,16 @@ def find_hair(view: ScalpView, brow_log_colour: np.ndarray) -> HairEvidence:
     bounded = np.clip(vertex_colours, colour - LARGEST_VARIATION, colour + LARGEST_VARIATION)
     colours = view.smoother.fit(bounded, vertex_weight, SPREAD_M, prior=colour, prior_weight=0.2)
     depth = float(np.clip(np.average(contrast, weights=hair_weight + 1e-9), *STRAND_DEPTH))
-    return HairEvidence(looks, smooth_step(hairiness, *HAIRY), colour, colours, depth)
+    return HairEvidence(looks, smooth_step(hairiness, *HAIRY), _natural(colour), _natural(colours), depth)
+
+
+def _natural(log_colour: np.ndarray) -> np.ndarray:
+    """(..., 3) a colour of hair with green and blue lowered where they outweigh red; black hair takes on any tint."""
+    red, green, blue = np.moveaxis(log_colour, -1, 0)
+    blue = np.minimum(blue, red)
+    between = 0.5 * (red + blue) + GREEN_OVER_MEAN + GREEN_OF_BLOND * (red - blue)
+    green = np.minimum(green, np.minimum(red - GREEN_UNDER_RED, between))
+    return np.stack([red, green, np.minimum(blue, green)], axis=-1).astype(np.float32)
 
 
 def hair_over_face(log_albedo: np.ndarray, log_colour: np.ndarray, skin: SkinColour, texels_per_m: float) -> np.ndarray:
@@ -135,6 +160,45 @@ def hair_over_face(log_albedo: np.ndarray, log_colour: np.ndarray, skin: SkinCol
     grown = cv2.dilate(sure.astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
     # a blur's rounding may carry it a little beyond 1
     return np.minimum(cv2.GaussianBlur(grown, (0, 0), LOCK_MARGIN_M * texels_per_m), 1.0)
+
+
+def falling_locks(locks: np.ndarray, inner: np.ndarray, natural: np.ndarray, texels_per_m: float) -> np.ndarray:
+    """Locks that fall into the middle of the face: they hang together with hair around it.
+
+    Args:
+        locks: (N, N) 0-1, looks like hair.
+        inner: (N, N) 0-1, the middle of the face, where shadows can look like hair too.
+        natural: (N, N) 0-1, dark by nature: brows and lashes join no locks.
+        texels_per_m: texel scale.
+
+    Returns:
+        (N, N) 0-1, `locks` around the middle, and in it those that reach out of it.
+    """
+    small = [cv2.resize(field, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for field in (locks, inner, natural)]
+    sure = ((small[0] > 0.5) & (small[2] < 0.5)).astype(np.uint8)
+    count, label = cv2.connectedComponents(sure, connectivity=8)
+    outside = np.bincount(label[(sure > 0) & (small[1] < 0.2)], minlength=count)
+    hanging = outside * (2.0 / texels_per_m) ** 2 >= MIN_LOCK_M2
+    hanging[0] = False
+    grown = cv2.dilate(hanging[label].astype(np.float32), np.ones((3, 3), np.uint8))
+    grown = cv2.resize(grown, locks.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return locks * np.maximum(grown * (1.0 - natural), 1.0 - inner)
+
+
+def locks_over_brows(log_albedo: np.ndarray, hair_log_colour: np.ndarray, brow_log_colour: np.ndarray) -> np.ndarray:
+    """Texels whose hue is the hair's and not the brows'.
+
+    Args:
+        log_albedo: (N, N, 3); hair_log_colour, brow_log_colour: (3,).
+
+    Returns:
+        (N, N) 0 or 1; 0 everywhere if both are of about one hue.
+    """
+    hair, brow = chroma(hair_log_colour), chroma(brow_log_colour)
+    if np.linalg.norm(hair - brow) < OTHER_HUE:
+        return np.zeros(log_albedo.shape[:2], np.float32)
+    hue = chroma(log_albedo)
+    return (np.linalg.norm(hue - hair, axis=-1) < np.linalg.norm(hue - brow, axis=-1)).astype(np.float32)
 
 
 def _unnatural(log_albedo: np.ndarray) -> np.ndarray:

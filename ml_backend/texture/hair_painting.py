@@ -6,13 +6,19 @@ import cv2
 import numpy as np
 
 from ml_backend.texture.hair import LARGEST_VARIATION, HairEvidence, ScalpView
+from ml_backend.texture.log_colour import luminance
 from ml_backend.texture.photo_projection import smooth_step
 
 # The hairline wanders by this much around the head's own, metres.
 HAIRLINE_REACH_M = 0.012
 # How ragged an invented hairline is, as a part of the reach.
-HAIRLINE_RAGGEDNESS = 0.08
+HAIRLINE_RAGGEDNESS = 0.16
 HAIRLINE_SOFTNESS_M = 0.0012
+# Every hairline, photographed or invented, thins out over this distance (Gaussian, some 10 mm in all) into strands,
+# whose noise moves it by this part of the cover; short hairs between them shade the skin by the last part.
+THINNING_M = 0.0050
+THINNING_STRANDS = 0.20
+THINNING_SHADE = 0.40
 # Glossy spots up to this size lie within hair, not on bare skin.
 GLINT_RADIUS_M = 0.004
 # Photographed and painted hair meet over this distance.
@@ -56,7 +62,31 @@ def paint_hair(view: ScalpView, evidence: HairEvidence, vertices: np.ndarray) ->
     mirrored_detail = texels.mirrored(layers[..., 3:])
     cover = _over(_over(grown, mirrored[..., 0], mirrored[..., 1]), observed, trust)
     painted = _over(painted, mirrored_detail, mirrored[..., 2:3])
+    cover = thinned_hairline(cover, strands, view.areas.skin, THINNING_M * per_m)
     return colours + _over(painted, detail, usable[..., None]), cover * view.areas.skin
+
+
+def thinned_hairline(cover: np.ndarray, strands: np.ndarray, skin: np.ndarray, sigma: float) -> np.ndarray:
+    """Let the border of hair run out in strands.
+
+    Args:
+        cover: (N, N) 0-1, hair with any border.
+        strands: (N, N) about -1 to 1, noise along the strands.
+        skin: (N, N) 0-1, where the layout shows skin: its own borders are no hairlines.
+        sigma: width of the border, texels.
+
+    Returns:
+        (N, N) 0-1; unchanged far from borders.
+    """
+    size = tuple(side // 4 for side in cover.shape[::-1])
+    fields = (cover * skin).astype(np.float32), skin.astype(np.float32)
+    layers = [cv2.resize(field, size, interpolation=cv2.INTER_AREA) for field in fields]
+    hair, total = (cv2.GaussianBlur(layer, (0, 0), sigma / 4) for layer in layers)
+    soft = cv2.resize(hair / np.maximum(total, 1e-3), cover.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    ragged = smooth_step(soft + THINNING_STRANDS * strands, 0.15, 0.90) * smooth_step(soft, 0.02, 0.25)
+    ragged = np.maximum(ragged, THINNING_SHADE * smooth_step(soft, 0.05, 0.60))
+    # well inside, the cover itself: no strand opens a view of the skin there
+    return ragged + (np.maximum(ragged, cover) - ragged) * smooth_step(soft, 0.70, 0.95)
 
 
 def _over(below: np.ndarray, above: np.ndarray, opacity: np.ndarray) -> np.ndarray:
@@ -115,5 +145,6 @@ def _evened_detail(log_albedo: np.ndarray, log_colours: np.ndarray, sigma: float
     small = cv2.resize(log_albedo, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     low = cv2.GaussianBlur(small, (0, 0), sigma / 4)
     low = cv2.resize(low, (log_albedo.shape[1], log_albedo.shape[0]), interpolation=cv2.INTER_LINEAR)
-    gloss = np.clip(low - log_colours, -LARGEST_VARIATION, LARGEST_VARIATION)
+    # gloss is the light's colour, and in black hair the camera's noise: only its brightness counts
+    gloss = np.clip(luminance(low - log_colours), -LARGEST_VARIATION, LARGEST_VARIATION)[..., None]
     return GLOSS_KEPT * gloss + np.clip(log_albedo - low, -0.9, 0.9)

@@ -127,8 +127,7 @@ def project_photo(
     visible *= smooth_step(clear, *OUTLINE_RAMP_M)
     inset = np.minimum.reduce([photo_px[..., 0], photo_px[..., 1], width - photo_px[..., 0], height - photo_px[..., 1]])
     visible *= smooth_step(inset, 1.0, 4.0)
-    visible[~np.isin(texels.part, (0,))] *= 1.0
-    visible.reshape(-1)[np.setdiff1d(np.arange(visible.size), texels.index, assume_unique=True)] = 0.0
+    visible[texels.part < 0] = 0.0
     return PhotoProjection(photo_px, visible, facing, clear)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -52,13 +52,25 @@ class TexelMap:
         Returns:
             (N, N) or (N, N, C) float32, 0 where no surface is.
         """
+        values = self.at_texels(vertex_values)
+        dense = np.zeros((self.size_px**2, *values.shape[1:]), dtype=np.float32)
+        dense[self.index] = values
+        return dense.reshape((self.size_px, self.size_px, *values.shape[1:]))
+
+    def at_texels(self, vertex_values: np.ndarray) -> np.ndarray:
+        """The same as a list: (T,) or (T, C) float32 at the texels of `index`."""
         values = np.ascontiguousarray(vertex_values, dtype=np.float32)
         starts = np.arange(0, 3 * len(self.index) + 1, 3, dtype=np.int32)
         shape = (len(self.index), len(values))
         weights = sparse.csr_matrix((self.barycentric.reshape(-1), self.vertices.reshape(-1), starts), shape)
-        dense = np.zeros((self.size_px**2, *values.shape[1:]), dtype=np.float32)
-        dense[self.index] = weights @ values
-        return dense.reshape((self.size_px, self.size_px, *values.shape[1:]))
+        return weights @ values
+
+    def only(self, chosen: np.ndarray) -> TexelMap:
+        """The map with the chosen texels (T,) bool alone, on the same grid."""
+        return replace(
+            self, index=self.index[chosen], triangle=self.triangle[chosen], vertices=self.vertices[chosen],
+            barycentric=self.barycentric[chosen],
+        )  # fmt: skip
 
     def vertex_means(
         self, texel_values: np.ndarray, texel_weights: np.ndarray, num_vertices: int, stride: int = 3

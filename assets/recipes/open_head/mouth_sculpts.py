@@ -8,12 +8,22 @@ from scipy.spatial.transform import Rotation
 from assets.recipes.open_head.base_mesh import BaseMesh
 from assets.recipes.open_head.face_loops import CONTACT, SKIN_BORDER, VERMILION_BORDER
 from assets.recipes.open_head.mesh_topology import triangulate, vertex_normals
-from assets.recipes.open_head.rig import JAW, JAW_OPEN_RADIANS, Rig, jaw_blend, jaw_open_goal, jaw_rotated
+from assets.recipes.open_head.rig import (
+    CORNER_WEIGHT,
+    JAW,
+    JAW_OPEN_RADIANS,
+    Rig,
+    jaw_blend,
+    jaw_open_goal,
+    jaw_rotated,
+)
 from assets.recipes.open_head.surface_field import SurfaceField
 
-# Share of the jaw's opening at which closed lips meet: the lower lip gives less than the upper one is drawn down.
-_MEETING_SHARE = 0.62
-_RETREAT_M = 0.0105  # closed lips follow the dropped jaw back; also, the two ways of adding then agree in height
+_MEETING_SHARE = 0.38  # of the jaw's opening, where closed lips meet
+# Closed lips follow the dropped jaw back, the lower one more. With an offset that is nearly upright, the two ways of
+# adding (`mouth_close`) agree in height.
+_UPPER_RETREAT_M, _LOWER_RETREAT_M = 0.0015, 0.0150
+_LOWER_LIFT_M = 0.0010  # closed lips are pressed together
 _JAW_FOR_TONGUE_RADIANS = float(np.radians(11.0))
 
 
@@ -39,11 +49,30 @@ class MouthSculptor:
         out = self._bump((0.043, -0.022), 0.014, np.array([0.0, 0.0, 0.0]), along_normal_m=0.0018)
         return up + out
 
+    def smile_volume(self) -> np.ndarray:
+        """Gather the cheek above the corner that a smile lifts, with a soft fold from nostril to corner (AU 12)."""
+        cheek = self._bump((0.041, -0.043), 0.017, np.array([0.0, 0.0026, 0.0]), along_normal_m=0.0056)
+        fold = self._bump((0.026, -0.051), 0.007, np.zeros(3), along_normal_m=-0.0018)
+        return cheek + fold + self._bump((0.031, -0.060), 0.007, np.zeros(3), along_normal_m=-0.0014)
+
+    def sneer_volume(self) -> np.ndarray:
+        """Gather the skin beside the nose that a raised upper lip pushes up (AU 10)."""
+        fold = self._bump((0.022, -0.049), 0.007, np.zeros(3), along_normal_m=-0.0010)
+        return fold + self._bump((0.029, -0.040), 0.013, np.array([0.0, 0.0018, 0.0]), along_normal_m=0.0028)
+
+    def nose_crinkle(self) -> np.ndarray:
+        """Lift wings of the nose and the lip below them, and gather the skin beside the bridge (AU 9)."""
+        wing = self._bump((0.0165, -0.041), 0.009, np.array([0.0009, 0.0046, 0.0004]))
+        beside = self._bump((0.017, -0.027), 0.0085, np.array([0.0, 0.0026, 0.0]), along_normal_m=0.0024)
+        bridge = self._bump((0.009, -0.012), 0.006, np.zeros(3), along_normal_m=0.0013)
+        lip = self._bump((0.017, -0.054), 0.010, np.array([0.0, 0.0026, 0.0]))
+        return wing + beside + bridge + lip
+
     def cheek_puff(self) -> np.ndarray:
         """Blow up the cheeks with closed lips."""
-        cheeks = self._bump((0.045, -0.060), 0.023, np.zeros(3), along_normal_m=0.0100)
-        lips = self._bump((0.016, -0.055), 0.010, np.zeros(3), along_normal_m=0.0022)
-        below = self._bump((0.018, -0.094), 0.010, np.zeros(3), along_normal_m=0.0022)
+        cheeks = self._bump((0.044, -0.062), 0.026, np.zeros(3), along_normal_m=0.0125)
+        lips = self._bump((0.017, -0.055), 0.011, np.zeros(3), along_normal_m=0.0034)
+        below = self._bump((0.019, -0.093), 0.011, np.zeros(3), along_normal_m=0.0032)
         return cheeks + lips + below
 
     def lip_press(self) -> np.ndarray:
@@ -91,7 +120,9 @@ class MouthSculptor:
         share = np.clip(self._spread([rows], [np.ones((len(rows), 1))], still_radius_m=0.048), 0, 1)[:, 0]
         opened = jaw_open_goal(self._base, self._mean, joint, weight)
         closed = jaw_rotated(self._mean, joint, (1 - share) * weight + share * _MEETING_SHARE, JAW_OPEN_RADIANS)
-        closed[:, 2] -= _RETREAT_M * share
+        lower = np.clip((weight - CORNER_WEIGHT) / (1 - CORNER_WEIGHT), 0, 1)
+        closed[:, 2] -= share * (_UPPER_RETREAT_M + (_LOWER_RETREAT_M - _UPPER_RETREAT_M) * lower)
+        closed[:, 1] += share * _LOWER_LIFT_M * lower
         turn = jaw_blend(weight)
         offsets = np.linalg.solve((np.eye(3) + turn) / 2, (closed - opened)[..., None])[..., 0]
         skin = np.zeros(len(self._mean))

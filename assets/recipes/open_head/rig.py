@@ -13,13 +13,16 @@ from assets.recipes.open_head.face_loops import SKIN_BORDER
 from assets.recipes.open_head.surface_field import SurfaceField
 
 ROOT, NECK, JAW, LEFT_EYE, RIGHT_EYE = range(len(JOINT_NAMES))
-JAW_OPEN_RADIANS = float(np.radians(26.0))  # 45 mm between the incisors, a wide human opening
+JAW_OPEN_RADIANS = float(np.radians(23.0))  # 44 mm between the incisors, a wide human opening
 
 # Where joints lie in the mean head, metres from the eye midpoint (anatomy: condyle in front of the tragus; the neck's
 # pivot at the second vertebra's height; the root at the base of the neck).
 _CONDYLE_M = np.array([0.062, -0.020, -0.068])
 _NECK_M = np.array([0.0, -0.085, -0.085])
 _ROOT_M = np.array([0.0, -0.165, -0.105])
+CORNER_WEIGHT = 0.45  # how far the corners of the mouth follow the jaw: not quite half-way
+_CORNERS_IN_M = 0.0020  # of a wide open mouth, each
+_CHEEKS_IN_M = 0.0030  # drawn in between the teeth as the jaw drops
 _TONGUE_DROP_M = 0.012
 _REGRESSOR_VERTICES = 24  # skin vertices on each side that carry a joint
 
@@ -184,8 +187,8 @@ def _jaw_constraints(base: BaseMesh, mean: np.ndarray) -> tuple[np.ndarray, np.n
     corner = mean[base.lip_loops.corners[:, 0], 0][:, None]
     for rows, at_centre in ((base.lip_loops.upper, 0.0), (base.lip_loops.lower, 1.0)):
         across = np.abs(mean[rows, 0]) / corner
-        value[rows[: SKIN_BORDER - 1]] = (at_centre + (0.45 - at_centre) * across**3)[: SKIN_BORDER - 1]
-    value[base.lip_loops.corners[: SKIN_BORDER - 1]] = 0.45
+        value[rows[: SKIN_BORDER - 1]] = (at_centre + (CORNER_WEIGHT - at_centre) * across**4)[: SKIN_BORDER - 1]
+    value[base.lip_loops.corners[: SKIN_BORDER - 1]] = CORNER_WEIGHT
     fixed = np.flatnonzero(~np.isnan(value))
     return fixed, value[fixed]
 
@@ -205,7 +208,10 @@ def jaw_open_goal(base: BaseMesh, mean: np.ndarray, joint: np.ndarray, weight: n
     for place in corner:
         distance = np.linalg.norm(mean[skin] - place, axis=1)
         near = np.exp(-((distance / 0.022) ** 2))[:, None]
-        goal[skin] += near * np.array([-0.0045 * np.sign(place[0]), 0.0, 0.0])
+        goal[skin] -= near * np.array([_CORNERS_IN_M * np.sign(place[0]), 0.0, 0.0])
+        cheek = place + np.array([0.018 * np.sign(place[0]), 0.016, -0.022])
+        hollow = np.exp(-((np.linalg.norm(mean[skin] - cheek, axis=1) / 0.020) ** 2))[:, None]
+        goal[skin] -= hollow * np.array([_CHEEKS_IN_M * np.sign(place[0]), 0.0, 0.0])
     tongue = base.part_vertices("tongue")
     z = mean[tongue, 2]
     from_tip = (z.max() - z) / (z.max() - z.min())

@@ -1,0 +1,1 @@
+"""Avatars for other programs: game engines, and files of baked motion."""

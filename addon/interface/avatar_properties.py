@@ -1,0 +1,107 @@
+"""What an avatar's objects know of themselves: it stays with them through save, rename and duplicate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+
+from ..exchange.avatar_description import AvatarDescription
+from ..scene.build_avatar import AvatarObjects
+from .user_folders import path_in_blend
+
+HEAD, RIG, CAMERA, LIGHT, NOTHING = "HEAD", "RIG", "CAMERA", "LIGHT", "NOTHING"
+_ROLES = [(name, name.title(), "") for name in (NOTHING, HEAD, RIG, CAMERA, LIGHT)]
+
+
+class LIKENESS_PG_avatar(bpy.types.PropertyGroup):
+    """On every object; empty but on those of an avatar. All but the first two stand on the head alone."""
+
+    role: EnumProperty(items=_ROLES)
+    avatar_id: StringProperty()
+    # relative to the .blend where possible
+    package: StringProperty()
+    photo_name: StringProperty()
+    photo_size: bpy.props.IntVectorProperty(size=2)
+    faces_found: IntProperty()
+    face_used: IntProperty()
+    quality_words: StringProperty()
+    landmark_error: FloatProperty()
+    warnings: StringProperty()
+    head_name: StringProperty()
+    head_licence: StringProperty()
+    created: StringProperty()
+    version: StringProperty()
+    has_photo: BoolProperty()
+
+
+def mark_objects(avatar: AvatarObjects, avatar_id: str, description: AvatarDescription, package: Path) -> None:
+    """Write an avatar's identity to its objects.
+
+    Args:
+        avatar: as it was built.
+        avatar_id: new for each import.
+        description: of its package; package: the folder.
+    """
+    roles = [(avatar.mesh, HEAD), (avatar.armature, RIG), *((sun, LIGHT) for sun in avatar.suns)]
+    if avatar.camera is not None:
+        roles.append((avatar.camera, CAMERA))
+    for item, role in roles:
+        item.likeness.role, item.likeness.avatar_id = role, avatar_id
+    _describe(avatar.mesh.likeness, description)
+    avatar.mesh.likeness.package = path_in_blend(package)
+
+
+def _describe(properties: LIKENESS_PG_avatar, description: AvatarDescription) -> None:
+    provenance, quality = description.provenance, description.quality
+    properties.head_name, properties.head_licence = provenance.head.name, provenance.head.licence
+    properties.created, properties.version = provenance.created[:10], provenance.version
+    properties.has_photo = provenance.photo is not None
+    if provenance.photo is None:
+        return
+    properties.photo_name = provenance.photo.original_name
+    properties.photo_size = description.camera.image_size_px
+    properties.faces_found, properties.face_used = provenance.photo.faces_found, provenance.photo.face_used
+    properties.quality_words, properties.landmark_error = quality.words, quality.landmark_error_percent
+    properties.warnings = "\n".join(quality.warnings)
+
+
+def head_of(item: bpy.types.Object | None) -> bpy.types.Object | None:
+    """The head of the avatar that an object belongs to; cheap enough for drawing.
+
+    Args:
+        item: any object; None has no head.
+    """
+    if item is None or item.likeness.role == NOTHING:
+        return None
+    if item.likeness.role == HEAD:
+        return item
+    return next(iter(_parts_near(item, HEAD)), None)
+
+
+def camera_of(head: bpy.types.Object) -> bpy.types.Object | None:
+    """The photo's camera of a head: in its collection, else anywhere in the file."""
+    return next(iter(_parts_near(head, CAMERA)), None) or next(
+        (item for item in bpy.data.objects if _is_part(item, head.likeness.avatar_id, CAMERA)), None
+    )
+
+
+def rig_of(head: bpy.types.Object) -> bpy.types.Object | None:
+    """The armature that moves a head."""
+    armatures = [modifier.object for modifier in head.modifiers if modifier.type == "ARMATURE"]
+    return next((armature for armature in armatures if armature is not None), None)
+
+
+def _parts_near(item: bpy.types.Object, role: str) -> list[bpy.types.Object]:
+    """The parts of the same avatar in the same collections."""
+    return [
+        other
+        for collection in item.users_collection
+        for other in collection.objects
+        if _is_part(other, item.likeness.avatar_id, role)
+    ]
+
+
+def _is_part(item: bpy.types.Object, avatar_id: str, role: str) -> bool:
+    return item.likeness.role == role and item.likeness.avatar_id == avatar_id

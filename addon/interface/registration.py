@@ -1,0 +1,73 @@
+"""Everything that Blender learns of us when the add-on is switched on, and forgets when it is switched off."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import PointerProperty
+
+from . import (
+    avatar_operators,
+    create_operators,
+    face_picker,
+    import_operators,
+    job_operators,
+    panels,
+    preference_operators,
+)
+from .avatar_properties import LIKENESS_PG_avatar
+from .backend_choice import chosen_environment, start_chosen_worker
+from .create_options import LIKENESS_PG_create
+from .extension_package import PACKAGE
+from .pictures import close_pictures, open_pictures
+from .preferences import LikenessPreferences
+from .session import close_session, open_session
+from .texts import TRANSLATIONS, text
+
+# in the order in which they need one another
+CLASSES = (
+    LIKENESS_PG_avatar,
+    LIKENESS_PG_create,
+    *preference_operators.CLASSES,
+    LikenessPreferences,
+    *create_operators.CLASSES,
+    *job_operators.CLASSES,
+    *import_operators.CLASSES,
+    *face_picker.CLASSES,
+    *avatar_operators.CLASSES,
+    *panels.CLASSES,
+)
+
+
+def register() -> None:
+    """Switch the add-on on."""
+    bpy.app.translations.register(PACKAGE, TRANSLATIONS)
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.Object.likeness = PointerProperty(type=LIKENESS_PG_avatar)
+    bpy.types.Scene.likeness = PointerProperty(type=LIKENESS_PG_create)
+    open_pictures()
+    open_session(start_chosen_worker, chosen_environment).ask_with(face_picker.ask_for_faces)
+    bpy.types.TOPBAR_MT_file_import.append(_draw_import_menu)
+    bpy.types.VIEW3D_MT_mesh_add.append(_draw_add_menu)
+
+
+def unregister() -> None:
+    """Switch it off, whatever it is doing: the worker ends, running jobs with it."""
+    bpy.types.VIEW3D_MT_mesh_add.remove(_draw_add_menu)
+    bpy.types.TOPBAR_MT_file_import.remove(_draw_import_menu)
+    close_session()
+    close_pictures()
+    del bpy.types.Scene.likeness
+    del bpy.types.Object.likeness
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)
+    bpy.app.translations.unregister(PACKAGE)
+
+
+def _draw_import_menu(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:
+    menu.layout.operator("likeness.photo", text=text("photo.menu"), translate=False)
+    menu.layout.operator("likeness.import_package", text=text("import.menu"), translate=False)
+
+
+def _draw_add_menu(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:
+    menu.layout.operator("likeness.add_head", text=text("head"), icon="USER", translate=False)

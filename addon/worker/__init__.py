@@ -1,0 +1,1 @@
+"""The worker process, seen from Blender's side; nothing here needs bpy."""

@@ -1,0 +1,198 @@
+"""One worker process: its pipes, the thread that reads it, its heartbeat, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ..exchange.worker_messages import (
+    MAX_LINE_BYTES,
+    ClientMessage,
+    HeartbeatMessage,
+    MalformedMessage,
+    ShutdownMessage,
+    WorkerMessage,
+    to_line,
+    worker_message,
+)
+from .backend_environment import BackendEnvironment, python_unusable
+from .process_group import ProcessGroup, group_options
+
+# a log that has grown beyond this is set aside when the next worker starts
+MAX_LOG_BYTES = 2**20
+# the end of the log that tells why a start failed
+_LOG_TAIL_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """The worker printed what is no message; nothing further is read."""
+
+    error: MalformedMessage
+
+
+class WorkerProcess:
+    """A running worker. `messages` holds what it said, in order, heartbeats left out.
+
+    All methods return at once.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], environment: BackendEnvironment, log_file: Path) -> None:
+        self.environment = environment
+        self.messages: queue.SimpleQueue[WorkerMessage | Unreadable] = queue.SimpleQueue()
+        self._log_file = log_file
+        self._log_start = _size(log_file)
+        self._process = process
+        self._group = ProcessGroup(process)
+        self._heard = time.monotonic()
+        self._reader = threading.Thread(target=self._read, name="likeness worker reader", daemon=True)
+        self._reader.start()
+
+    @classmethod
+    def start(
+        cls, environment: BackendEnvironment, log_file: Path, threads: int | None = None, device: str | None = None
+    ) -> WorkerProcess:
+        """Start a worker.
+
+        Args:
+            log_file: what it writes to standard error is added there.
+            threads: on the processor; None = its own choice.
+            device: "auto", "cpu", "cuda" or "mps"; None = "auto".
+
+        Raises:
+            LikenessError: the environment's Python cannot be started.
+        """
+        options = [*(("--threads", str(threads)) if threads else ()), *(("--device", device) if device else ())]
+        with _open_log(log_file) as log:
+            try:
+                process = subprocess.Popen(
+                    environment.command(*options),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env=environment.variables(),
+                    # a folder that nobody removes or unplugs meanwhile
+                    cwd=tempfile.gettempdir(),
+                    **group_options(),
+                )
+            except (OSError, ValueError) as error:
+                raise python_unusable(environment.python, error) from error
+        return cls(process, environment, log_file)
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing more will come: the process has closed its output, and all was taken."""
+        return not self._reader.is_alive() and self.messages.empty()
+
+    @property
+    def exit_status(self) -> int | None:
+        """Of the process when it has ended; negative: the signal that ended it."""
+        return self._process.poll()
+
+    @property
+    def seconds_since_heartbeat(self) -> float:
+        """Since the worker last said anything, or was started."""
+        return time.monotonic() - self._heard
+
+    def send(self, message: ClientMessage) -> None:
+        """Tell the worker something; a worker that has gone does not hear it, which `alive` tells."""
+        stream = self._process.stdin
+        with contextlib.suppress(OSError, ValueError):
+            stream.write(to_line(message))
+            stream.flush()
+
+    def stop(self, grace_s: float, afterwards: Callable[[], None] | None = None) -> None:
+        """End the worker and all that it has started.
+
+        Args:
+            grace_s: how long it may take to end by itself; 0 = kill it now.
+            afterwards: called when it has ended, in a thread of its own.
+        """
+        if grace_s > 0:
+            self.send(ShutdownMessage())
+            self._close_input()
+        else:
+            self._group.kill()
+        threading.Thread(
+            target=self._see_out, args=(grace_s, afterwards), name="likeness worker end", daemon=True
+        ).start()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the end of the process; returns whether it has ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
+        return not self.alive
+
+    def log_tail(self) -> str:
+        """The end of what this worker wrote to the log."""
+        with contextlib.suppress(OSError), self._log_file.open("rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_start, end - _LOG_TAIL_BYTES))
+            return log.read().decode("utf-8", "replace")
+        return ""
+
+    def _see_out(self, grace_s: float, afterwards: Callable[[], None] | None) -> None:
+        if not self.wait(grace_s):
+            self._group.kill()
+        self._process.wait()
+        self._group.kill()
+        self._close_input()
+        if afterwards is not None:
+            afterwards()
+
+    def _close_input(self) -> None:
+        # what a process that has ended did not read cannot be delivered
+        with contextlib.suppress(OSError, ValueError):
+            self._process.stdin.close()
+
+    def _read(self) -> None:
+        """Take the worker's lines until it ends or is not understood; runs in a thread of its own."""
+        with self._process.stdout as stream:
+            while line := stream.readline(MAX_LINE_BYTES + 1):
+                try:
+                    message = worker_message(line)
+                except MalformedMessage as error:
+                    self.messages.put(Unreadable(error))
+                    return
+                self._heard = time.monotonic()
+                if not isinstance(message, HeartbeatMessage):
+                    self.messages.put(message)
+
+
+def _open_log(log_file: Path) -> IO[bytes]:
+    """The log, to add to; a disk that is full or refuses must not keep the worker from running."""
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        if _size(log_file) > MAX_LOG_BYTES:
+            log_file.replace(log_file.with_suffix(".old.txt"))
+        return log_file.open("ab")
+    except OSError as error:
+        print(f"likeness: no log can be kept in {log_file} ({error})", file=sys.stderr)
+        return Path(os.devnull).open("ab")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,1 @@
+"""Builds the zips that Blender installs, and checks one inside a fresh Blender profile."""

@@ -1,0 +1,146 @@
+"""The neutral of a smiling face: lips that meet, and a mouth no wider than the person's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from addon.exchange.arkit import ARKIT_NAMES
+from ml_backend.coarse.fit_photo import fit_photo
+from ml_backend.coarse.neutral_mouth_term import LIP_FORM_SIGMA_M, LIP_GAP_SIGMA_M, LIP_PAIRS, NeutralMouthTerm
+from ml_backend.coarse.parameters import FitParameters
+from ml_backend.head.albedo_model import load_albedo_model
+from ml_backend.head.head_file import load_head
+from ml_backend.head.head_model import HeadModel, SurfacePoints
+from ml_backend.rendering.camera import SCALED_ORTHOGRAPHIC, Camera
+from ml_backend.rendering.render_head import render_head
+from ml_backend.rendering.spherical_harmonics import ambient_light
+from ml_backend.tracking.face_tracker import FaceTracker
+from ml_backend.tracking.landmark_topology import LIPS, MOUTH_LEFT, MOUTH_RIGHT
+from tests.toy_head import toy_head
+
+IMAGE_PX = 480
+PX_PER_M = 1500.0
+SMILE = 0.9
+
+
+def with_shape(head: HeadModel, component: torch.Tensor) -> HeadModel:
+    """The head with one shape component (V,3)."""
+    joints = head.skinned.joint_shape_basis[:, :, :1]
+    return replace(head, skinned=replace(head.skinned, shape_basis=component[:, :, None], joint_shape_basis=joints))
+
+
+def cost(head: HeadModel, shape: float = 1.0) -> float:
+    """What the term asks for the only shape component."""
+    zero = torch.zeros(head.num_expression), torch.zeros(15), torch.zeros(3)
+    block = NeutralMouthTerm(head)(FitParameters(torch.tensor([shape]), *zero, None, (100, 100)))
+    torch.testing.assert_close(block.jacobian[:, 0] * shape, block.value)
+    assert not block.jacobian[:, 1:].any()
+    return float(block.value.square().sum())
+
+
+def lips_apart(head: HeadModel) -> HeadModel:
+    """The head with its lip landmarks on triangles that share no vertex with one another."""
+    used: set[int] = set()
+    apart = []
+    for number in head.landmarks_478.triangle.unique().tolist():
+        corners = set(head.triangles[number].tolist())
+        if not corners & used:
+            used |= corners
+            apart.append(number)
+    pairs = [number for pair in LIP_PAIRS for number in pair]
+    triangle = head.landmarks_478.triangle.clone()
+    triangle[pairs] = torch.tensor(apart[: len(pairs)])
+    return replace(head, landmarks_478=SurfacePoints(triangle, head.landmarks_478.barycentric))
+
+
+def test_a_shape_that_opens_the_lips_costs_one_at_its_standard_deviation():
+    head = lips_apart(toy_head())
+    no_expression = replace(head.skinned, expression_basis=torch.zeros_like(head.skinned.expression_basis))
+    head = replace(head, skinned=no_expression)
+    lower = head.triangles[head.landmarks_478.triangle[[pair[1] for pair in LIP_PAIRS]]].unique()
+    opening = torch.zeros_like(head.skinned.template)
+    opening[lower, 1] = -LIP_GAP_SIGMA_M
+    assert cost(with_shape(head, opening)) == pytest.approx(1.0, rel=1e-3)
+    assert cost(with_shape(head, opening), shape=2.0) == pytest.approx(4.0, rel=1e-3)
+    sideways = opening[:, [1, 0, 2]]
+    assert cost(with_shape(head, sideways)) < 1e-6
+
+
+def test_what_an_expression_can_do_costs_identity_and_growth_does_not():
+    head = toy_head()
+    smile = head.skinned.expression_basis[:, :, 0]
+    lips = torch.as_tensor(LIPS)
+    around = torch.ones(478, dtype=torch.bool)
+    around[lips] = False
+    # a smile that leaves all but the lips where it is, so that no motion of the face can pass for it
+    still = head.triangles[head.landmarks_478.triangle[around]].unique()
+    smile = smile.clone()
+    smile[still] = 0
+    basis = head.skinned.expression_basis.clone()
+    basis[:, :, 0] = 10 * smile
+    head = replace(head, skinned=replace(head.skinned, expression_basis=basis))
+    moved = with_shape(head, smile).landmarks_478.on(smile[None], head.triangles)[0, lips]
+    expected = float(moved.square().sum() / len(lips)) / LIP_FORM_SIGMA_M**2
+    assert cost(with_shape(head, smile)) > 0.5 * expected > 0
+    grown = 0.05 * head.skinned.template
+    assert cost(with_shape(head, grown)) < 1.5 * float((0.05 * 0.12 / LIP_GAP_SIGMA_M) ** 2)
+    form_only = replace(head, skinned=replace(head.skinned, expression_basis=basis))
+    form = NeutralMouthTerm(with_shape(form_only, grown)).by_shape[len(LIP_PAIRS) :]
+    assert float(form.square().sum()) < 1e-3
+
+
+def landmarks_of(head: HeadModel, shape: torch.Tensor) -> torch.Tensor:
+    """(478,3) of the neutral."""
+    rest = head.vertices(shape[None], torch.zeros(1, head.num_expression), torch.zeros(1, 15))
+    return head.landmarks_478.on(rest, head.triangles)[0]
+
+
+def lip_gap_m(head: HeadModel, shape: torch.Tensor) -> float:
+    upper, lower = torch.tensor(LIP_PAIRS).unbind(1)
+    points = landmarks_of(head, shape)
+    return float((points[upper] - points[lower])[:, 1].mean())
+
+
+@pytest.fixture(scope="module")
+def fitted_smiles() -> tuple[HeadModel, list[tuple[torch.Tensor, torch.Tensor]]]:
+    """The head, and true and fitted shape of three rendered people who smile."""
+    head, albedo, tracker = load_head(), load_albedo_model(), FaceTracker()
+    strength = torch.zeros(len(ARKIT_NAMES))
+    for name in ("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft", "cheekSquintRight"):
+        strength[ARKIT_NAMES.index(name)] = SMILE
+    expression = (strength @ head.arkit_expression).clamp(*head.expression_limits.unbind(1))
+    pose = strength @ head.arkit_pose
+    light = ambient_light(0.9)
+    light[2] += 0.4
+    texture = albedo.texture(torch.zeros(albedo.basis.shape[0])).clamp(0, 1)
+    camera = Camera(SCALED_ORTHOGRAPHIC, (IMAGE_PX, IMAGE_PX), scale_px_per_m=PX_PER_M, centre_px=(240.0, 240.0))
+    found = []
+    for seed in (70_001, 70_002, 70_003):
+        shape = torch.randn(head.num_shape, generator=torch.Generator().manual_seed(seed))
+        posed = head.vertices(shape[None], expression[None], pose[None])[0]
+        pixels = render_head(head, posed, camera, light, texture)
+        face = tracker.find_faces(pixels, max_faces=1)[0]
+        found.append((shape, fit_photo(pixels, face, head, albedo).shape))
+    return head, found
+
+
+def test_the_neutral_of_a_smile_has_closed_lips(fitted_smiles):
+    head, shapes = fitted_smiles
+    for truth, fitted in shapes:
+        assert abs(lip_gap_m(head, fitted) - lip_gap_m(head, truth)) < 0.0005
+
+
+def test_the_neutral_of_a_smile_has_the_persons_mouth_width(fitted_smiles):
+    head, shapes = fitted_smiles
+
+    def width(shape: torch.Tensor) -> float:
+        points = landmarks_of(head, shape)
+        return float((points[MOUTH_LEFT] - points[MOUTH_RIGHT]).norm())
+
+    # without the term these mouths come out about 6 mm too wide
+    errors = [width(fitted) - width(truth) for truth, fitted in shapes]
+    print(errors)
+    assert max(abs(error) for error in errors) < 0.004
