@@ -10,9 +10,9 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (pip install bpy)")
 
+from addon.interface import registration  # noqa: E402
 from addon.interface.avatar_properties import head_of  # noqa: E402
 from addon.interface.face_picker import _face_items  # noqa: E402
-from addon.interface import registration  # noqa: E402
 from tests.interface_stage import Stage, raised  # noqa: E402
 
 # what small_package calls itself
@@ -274,17 +274,25 @@ def test_the_same_name_twice(stage):
         assert head_of(camera) == head
 
 
-def test_local_view_does_not_trip_it(stage):
-    # that the avatar is seen in it can only be tested in a window: without one, nothing is in local view
-    add_cube()
+def is_in_local_view(item: bpy.types.Object, view: bpy.types.SpaceView3D) -> bool:
+    # only the evaluated object knows
+    bpy.context.view_layer.update()
+    return item.evaluated_get(bpy.context.evaluated_depsgraph_get()).local_view_get(view)
+
+
+def test_local_view_shows_the_avatar(stage):
+    outside, inside = add_cube("Other"), add_cube()
+    outside.select_set(False)
     area = next(area for area in bpy.context.screen.areas if area.type == "VIEW_3D")
     region = next(region for region in area.regions if region.type == "WINDOW")
     with bpy.context.temp_override(area=area, region=region):
         bpy.ops.view3d.localview()
-    assert area.spaces.active.local_view is not None
+    view = area.spaces.active
+    assert is_in_local_view(inside, view)
+    assert not is_in_local_view(outside, view)
     stage.order()
     stage.finish()
-    assert len(heads()) == 1
+    assert all(is_in_local_view(item, view) for item in heads()[0].users_collection[0].objects)
 
 
 def test_one_face_is_not_asked_for(stage):

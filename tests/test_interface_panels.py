@@ -7,6 +7,7 @@ import io
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -190,17 +191,12 @@ def test_every_text_that_is_asked_for_is_there_and_every_text_is_asked_for():
     assert unused == {key for key in unused if key.removesuffix(".tip") in exact}
 
 
-def test_texts_are_translated_with_their_values(stage, monkeypatch):
+def test_texts_are_translated_before_they_are_filled_in(monkeypatch):
+    # the wheel brings no languages, so the dictionary that Blender would ask stands in for it
     german = {(texts.CONTEXT, texts.TEXTS["finished"]): "{name} ist fertig"}
-    bpy.app.translations.register("likeness_test", {"de_DE": german})
-    view = bpy.context.preferences.view
-    language, view.language = view.language, "de_DE"
-    view.use_translate_interface = True
-    try:
-        assert texts.text("finished", name="Ada") == "Ada ist fertig"
-    finally:
-        view.language = language
-        bpy.app.translations.unregister("likeness_test")
+    translations = SimpleNamespace(pgettext_iface=lambda english, context: german[(context, english)])
+    monkeypatch.setattr(texts, "bpy", SimpleNamespace(app=SimpleNamespace(translations=translations)))
+    assert texts.text("finished", name="Ada") == "Ada ist fertig"
 
 
 def test_every_operator_explains_itself(stage):
@@ -208,10 +204,6 @@ def test_every_operator_explains_itself(stage):
         if issubclass(cls, bpy.types.Operator) and "INTERNAL" not in getattr(cls, "bl_options", ()):
             assert cls.bl_description.strip(), cls
             assert not cls.bl_description.endswith("."), cls
-        for name, rna in (
-            getattr(cls, "bl_rna", cls).properties.items() if issubclass(cls, panels.LikenessPanel) else ()
-        ):
-            assert name and rna
 
 
 def test_registering_twice_in_a_row_is_clean(stage):

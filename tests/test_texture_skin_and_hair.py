@@ -13,7 +13,7 @@ from ml_backend.head.head_file import load_head
 from ml_backend.rendering.spherical_harmonics import ambient_light
 from ml_backend.texture.completion import EAR_CONTRAST_KEPT, with_calm_ears
 from ml_backend.texture.delighting import HUE_RANGE, with_even_hue, with_softer_folds
-from ml_backend.texture.hair import ScalpView, falling_locks, find_hair, locks_over_brows
+from ml_backend.texture.hair import ScalpView, falling_locks, find_hair
 from ml_backend.texture.hair_painting import thinned_hairline
 from ml_backend.texture.log_colour import chroma, luminance
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
@@ -91,15 +91,6 @@ def test_a_lock_that_reaches_out_of_the_face_is_hair_and_a_dark_spot_in_it_is_no
     assert found[130, 124] > 0.9 and found[20, 124] > 0.9
     assert found[spot > 0].max() < 0.05
     assert found[brow > 0].max() < 0.05
-
-
-def test_red_hair_over_brown_brows_is_told_from_them_and_brown_hair_is_not():
-    brown, red = np.log([0.06, 0.035, 0.022]), np.log([0.25, 0.06, 0.03])
-    picture = np.broadcast_to(brown, (SIZE, SIZE, 3)).astype(np.float32).copy()
-    picture[:, :50] = red
-    over = locks_over_brows(picture, red, brown)
-    assert over[:, :50].min() == 1.0 and over[:, 50:].max() == 0.0
-    assert locks_over_brows(picture, brown + 0.1, brown).max() == 0.0
 
 
 @pytest.mark.parametrize("sigma", [8.0, 16.0])

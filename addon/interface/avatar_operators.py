@@ -56,7 +56,9 @@ class LIKENESS_OT_view_from_photo(AvatarOperator, bpy.types.Operator):
         if view.use_local_camera:
             view.camera = camera
         view.region_3d.view_perspective = "CAMERA"
-        view.overlay.show_overlays = True
+        if view.shading.type == "SOLID":
+            # grey beside a photo tells nothing
+            view.shading.type = "MATERIAL"
         return FINISHED
 
 

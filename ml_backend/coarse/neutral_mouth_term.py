@@ -13,10 +13,11 @@ from ml_backend.coarse.gauss_newton import Residuals
 from ml_backend.coarse.parameters import FitParameters
 from ml_backend.head.head_model import HeadModel
 from ml_backend.head.skinning import cross_matrices
-from ml_backend.tracking.landmark_topology import LIPS, NUM_LANDMARKS
+from ml_backend.tracking.landmark_topology import LIPS, LOWER_LIP_MIDDLE, NUM_LANDMARKS, UPPER_LIP_MIDDLE
 
-# Opposite landmarks of upper and lower lip, of the ring next to the slit: the middle and one on either side.
-LIP_PAIRS = ((38, 86), (12, 15), (268, 316))
+# Opposite landmarks of upper and lower lip at the slit, where lips touch whatever their fullness: the middle and one
+# on either side.
+LIP_PAIRS = ((82, 87), (UPPER_LIP_MIDDLE, LOWER_LIP_MIDDLE), (312, 317))
 # lips at rest touch as the template's do, within this
 LIP_GAP_SIGMA_M = 0.0005
 # How far the lips' form at rest may differ, beside place and size, along what expressions can do; rms over the lips.

@@ -18,7 +18,7 @@ from ml_backend.texture.completion import complete_skin, skin_grain, with_calm_e
 from ml_backend.texture.delighting import left_over_light, log_shading, with_even_hue, with_softer_folds, without_shine
 from ml_backend.texture.eyelids import closed_eyes, hidden_lids, lid_margins, paint_eyelids
 from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
-from ml_backend.texture.hair import ScalpView, falling_locks, find_hair, hair_over_face, locks_over_brows
+from ml_backend.texture.hair import ScalpView, falling_locks, find_hair, hair_over_face
 from ml_backend.texture.hair_painting import paint_hair
 from ml_backend.texture.log_colour import (
     LOG_FLOOR,
@@ -290,9 +290,7 @@ def _without_locks(skin: SeenSkin, hair_log_colour: np.ndarray, scene: Photograp
     """The seen skin without hair that falls over the rim of the face; brows and beards, which look the same, stay."""
     features = scene.features
     locks = hair_over_face(skin.log_albedo, hair_log_colour, skin.colour, scene.areas.texels_per_m)
-    brow_log = _brow_colour(skin, scene)
-    covered = features.brows * locks_over_brows(skin.log_albedo, hair_log_colour, brow_log)
-    natural = np.maximum(features.dark_by_nature * (1.0 - covered), skin.beard * features.beard)
+    natural = np.maximum(features.dark_by_nature, skin.beard * features.beard)
     locks = falling_locks(locks, np.maximum(features.core, natural), natural, scene.areas.texels_per_m)
     return replace(skin, confidence=(skin.confidence * (1.0 - locks)).astype(np.float32))
 

@@ -42,8 +42,6 @@ BLACK_LOG = (-4.0, -2.8)
 # Spread of the hair's colour and brightness, logarithm; and what is left out around a lock that falls over the face.
 HAIR_CHROMA_SIGMA, HAIR_LUMINANCE_SIGMA = 0.15, 0.45
 LOCK_MARGIN_M = 0.0022
-# Only hair whose hue differs from the brows' by this much (norm of log R/G, B/G) can be told from them.
-OTHER_HUE = 0.35
 # A lock of the face's middle must hang together with this much hair around it; a few texels may be a shadow.
 MIN_LOCK_M2 = 1.5e-5
 # Depth of strands, in logarithms: the photo's, within these bounds.
@@ -183,22 +181,6 @@ def falling_locks(locks: np.ndarray, inner: np.ndarray, natural: np.ndarray, tex
     grown = cv2.dilate(hanging[label].astype(np.float32), np.ones((3, 3), np.uint8))
     grown = cv2.resize(grown, locks.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return locks * np.maximum(grown * (1.0 - natural), 1.0 - inner)
-
-
-def locks_over_brows(log_albedo: np.ndarray, hair_log_colour: np.ndarray, brow_log_colour: np.ndarray) -> np.ndarray:
-    """Texels whose hue is the hair's and not the brows'.
-
-    Args:
-        log_albedo: (N, N, 3); hair_log_colour, brow_log_colour: (3,).
-
-    Returns:
-        (N, N) 0 or 1; 0 everywhere if both are of about one hue.
-    """
-    hair, brow = chroma(hair_log_colour), chroma(brow_log_colour)
-    if np.linalg.norm(hair - brow) < OTHER_HUE:
-        return np.zeros(log_albedo.shape[:2], np.float32)
-    hue = chroma(log_albedo)
-    return (np.linalg.norm(hue - hair, axis=-1) < np.linalg.norm(hue - brow, axis=-1)).astype(np.float32)
 
 
 def _unnatural(log_albedo: np.ndarray) -> np.ndarray:

@@ -109,11 +109,28 @@ def print_renders(arguments: argparse.Namespace) -> None:
     print_table("Renders of random heads: surface error of the neutral face after rigid alignment, mm", header, rows)
 
 
+def print_wrinkles(arguments: argparse.Namespace) -> None:
+    # imported here: the other parts need no Blender in this process
+    from tests.bench.wrinkle_cost import SIZES, frame_cost
+
+    rows = []
+    for num_vertices in SIZES:
+        cost = frame_cost(num_vertices, 30 if arguments.quick else 120)
+        figures = (cost.scene_ms, cost.tension_nodes_ms, cost.all_nodes_ms, cost.numpy_handler_ms, cost.python_loop_ms)
+        nodes, loop = cost.tension_nodes_ms, cost.python_loop_ms
+        rows.append([f"{num_vertices:,}", *(f"{value:.2f}" for value in figures), f"{loop / nodes:.0f}"])
+        rows[-1].append(f"{1000 / (cost.scene_ms + cost.all_nodes_ms):.0f}")
+    header = ["vertices", "scene alone", "+ tension nodes", "+ tension, subdivision, displacement", "+ numpy handler"]
+    header += ["+ Python loop", "Python loop / tension nodes", "frames a second with all nodes"]
+    print_table("Wrinkles: milliseconds of a frame, the least of many, and what each way adds", header, rows)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "speed": print_speed,
     "tracker": print_tracker,
     "photos": print_photos,
     "renders": print_renders,
+    "wrinkles": print_wrinkles,
 }
 
 if __name__ == "__main__":
