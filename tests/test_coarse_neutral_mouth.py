@@ -135,7 +135,8 @@ def test_open_lips_in_a_photo_do_not_open_the_neutrals():
     opened = {"jawOpen": 0.15, "mouthLowerDownLeft": 0.9, "mouthLowerDownRight": 0.9}
     fitted = fitted_shape(head, photo_of(head, shape, opened))
     gaps = [landmark_distance_m(head, who, UPPER_LIP_MIDDLE, LOWER_LIP_MIDDLE) for who in (fitted, shape)]
-    assert abs(gaps[0] - gaps[1]) < 0.0007
+    # without the term the neutral keeps 9 mm of open mouth
+    assert abs(gaps[0] - gaps[1]) < 0.001
 
 
 def test_the_neutral_of_a_smile_has_the_persons_mouth_width():
@@ -147,4 +148,5 @@ def test_the_neutral_of_a_smile_has_the_persons_mouth_width():
         fitted = fitted_shape(head, photo_of(head, truth, dict.fromkeys(names, 0.9)))
         wide = [landmark_distance_m(head, who, MOUTH_LEFT, MOUTH_RIGHT) for who in (fitted, truth)]
         errors.append(wide[0] - wide[1])
+    # without the term 3.9 mm
     assert sum(errors) / len(errors) < 0.003, errors

@@ -45,6 +45,10 @@ def add_wrinkles(mesh_object: bpy.types.Object, maps: WrinkleMaps) -> None:
     if subdivision is not None:
         subdivision.levels, subdivision.render_levels = VIEWPORT_LEVELS, RENDER_LEVELS
         subdivision.show_viewport = True
+        # A third of its time, for about 0.01 mm of form (2 mm edges on a radius of 80 mm).
+        subdivision.use_limit_surface = False
+        # The maps were made for coordinates that are linear inside the head's own polygons; and that is faster.
+        subdivision.uv_smooth = "NONE"
     wrinkles = _add_group(mesh_object, WRINKLE_GROUP, wrinkle_group())
     images = {NEUTRAL_MAP: maps.neutral, COMPRESSED_MAP: maps.compressed, EXPANDED_MAP: maps.expanded}
     for name, value in (images | maps.figures()).items():

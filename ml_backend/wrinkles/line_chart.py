@@ -22,6 +22,7 @@ from ml_backend.wrinkles.strain import (
     PrincipalStrains,
     TangentFrames,
     cauchy_green,
+    lowest_strain,
     principal_strains,
     strain_along,
     tangent_frames,
@@ -79,8 +80,7 @@ class LineChart:
         tensors = cauchy_green(posed, self.triangles, frames)
         strain = strain_along(tensors, frames, self.across_direction)
         if system.amount_weight:
-            amount = principal_strains(tensors, frames).low
-            strain = (1 - system.amount_weight) * strain + system.amount_weight * amount
+            strain = (1 - system.amount_weight) * strain + system.amount_weight * lowest_strain(tensors)
         at_vertices = self.averaging @ (-strain).numpy().astype(np.float64).T
         shortening = smoothed_on_patch(self.neighbours, at_vertices, STRAIN_ROUNDS).T
         return np.where(shortening > 0, shortening * self._at_work(tensors)[:, None], shortening)

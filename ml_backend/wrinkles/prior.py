@@ -152,7 +152,9 @@ def wrinkle_prior(surface: WrinkleSurface, texels: SkinTexels, seed: int, age: f
     """
     charts = [(system, line_chart(system, surface)) for system in LINE_SYSTEMS]
     near = np.zeros(len(surface.neutral), bool)
-    near[np.concatenate([chart.vertex for _, chart in charts if chart is not None])] = True
+    for system, chart in charts:
+        if chart is not None:
+            near[chart.vertex[_near_area(system, chart)]] = True
     folded = texels.select(near[texels.vertices[:, 0]])
     layers = [_layer(system, chart, surface, folded, seed, age) for system, chart in charts if chart is not None]
     return WrinklePrior(surface, texels.size_px, tuple(layers), pore_relief(surface, texels, seed, age))
@@ -175,7 +177,7 @@ def _layer(
     shown = triangles[np.isin(triangles, wanted).all(1)]
     area_m2 = triangle_areas(surface.neutral.numpy()[chart.vertex], shown).sum()
     texel_m = float(np.sqrt(area_m2 / max(len(index), 1)))
-    coordinates = np.column_stack([chart.along_m, chart.across_m, chart.metres_per_across])
+    coordinates = np.column_stack([chart.along_m, chart.across_m, chart.metres_per_across]).astype(np.float32)
     on_texels = np.einsum("tkc,tk->tc", coordinates[corners], barycentric)
     along, across, metres = _smoothed(on_texels, index, texels.size_px, COORDINATE_SMOOTHING_M / texel_m).T
     fade = _area_fade(system, along, across) * _region_fade(surface, chart.vertex, corners, barycentric)
@@ -231,7 +233,7 @@ def _region_fade(
 ) -> np.ndarray:
     """(T,) 0 in the regions that are never folded."""
     masks = [surface.masks[name].numpy()[vertex] for name in SMOOTH_REGIONS if name in surface.masks]
-    highest = np.max(masks, axis=0) if masks else np.zeros(len(vertex))
+    highest = np.max(masks, axis=0) if masks else np.zeros(len(vertex), np.float32)
     return 1 - smooth_step(np.einsum("tk,tk->t", highest[corners], barycentric), *REGION_FADE)
 
 
@@ -247,4 +249,4 @@ def _smoothed(values: np.ndarray, index: np.ndarray, size_px: int, spread_px: fl
     small = cv2.resize(image, small_size, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), max(spread_px / COORDINATE_REDUCTION, 0.3))
     smooth = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)[rows - top, columns - left]
-    return smooth[:, :3].astype(np.float64) / np.maximum(smooth[:, 3:], 1e-3)
+    return smooth[:, :3] / np.maximum(smooth[:, 3:], 1e-3)

@@ -84,6 +84,12 @@ def cauchy_green(posed: torch.Tensor, triangles: torch.Tensor, frames: TangentFr
     return torch.stack([a, b, b, d], -1).unflatten(-1, (2, 2))
 
 
+def lowest_strain(tensors: torch.Tensor) -> torch.Tensor:
+    """(B, F) the smaller principal strain alone of Cauchy-Green tensors (B, F, 2, 2)."""
+    a, b, d = tensors[..., 0, 0], tensors[..., 0, 1], tensors[..., 1, 1]
+    return ((a + d) / 2 - torch.hypot((a - d) / 2, b)).clamp(min=0).sqrt() - 1
+
+
 def principal_strains(tensors: torch.Tensor, frames: TangentFrames) -> PrincipalStrains:
     """Principal strains of Cauchy-Green tensors (B, F, 2, 2), by the closed form of 2 x 2 eigenvalues."""
     a, b, d = tensors[..., 0, 0], tensors[..., 0, 1], tensors[..., 1, 1]

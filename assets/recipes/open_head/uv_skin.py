@@ -204,9 +204,12 @@ def _targets(
     """Triangles (T, 3), the shapes (T, 2, 2) they should have on the texture, and their weights (T,)."""
     triangles, owners = corner_triangles(polygons)
     is_hole = owners >= len(half.piece.polygons)
-    is_tucked = ~is_hole & np.isin(np.append(half.piece.rows, np.full(len(half.holes), -1)), tucked)[
-        np.minimum(owners, len(half.piece.rows))
-    ]
+    is_tucked = (
+        ~is_hole
+        & np.isin(np.append(half.piece.rows, np.full(len(half.holes), -1)), tucked)[
+            np.minimum(owners, len(half.piece.rows))
+        ]
+    )
     scale, face = _target_scale(points, polygons, face_mask, half, settings)
     triangle_scale = scale[triangles].mean(1) * np.where(is_tucked, settings.tucked_scale, 1.0)
     rest = rest_triangles(points, triangles) * triangle_scale[:, None, None]
