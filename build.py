@@ -107,10 +107,11 @@ def _add_avatar_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--displacement-size", type=int, metavar="PX", help="256 to 4096, default 1024")
     parser.add_argument("--camera", choices=("orthographic", "perspective"), help="default orthographic")
     parser.add_argument("--focal-mm", type=float, metavar="MM", help="focal length as on 35 mm film")
+    parser.add_argument("--wrinkle-age", type=float, metavar="AGE", help="of the skin: 0 smooth to 1 old, default 0.4")
 
 
 def _backend_options(arguments: argparse.Namespace) -> list[str]:
-    names = ("head", "face", "name", "texture_size", "displacement_size", "camera", "focal_mm")
+    names = ("head", "face", "name", "texture_size", "displacement_size", "camera", "focal_mm", "wrinkle_age")
     # the backend runs in the repository's root, so a path must not depend on where it was typed
     given = [(name, value) for name in names if (value := getattr(arguments, name)) is not None]
     given = [(name, value.absolute() if isinstance(value, Path) else value) for name, value in given]

@@ -41,6 +41,7 @@ class PhotoOptions:
         name: of the avatar; None = the photo's.
         texture_px, displacement_px: sides of the two maps.
         perspective: use a perspective camera; focal_35mm_mm: its focal length on 35 mm film (None: EXIF, else 50 mm).
+        wrinkle_age: of the skin, 0 (smooth) to 1 (old).
     """
 
     head: str | None = None
@@ -50,6 +51,7 @@ class PhotoOptions:
     displacement_px: int = 1024
     perspective: bool = False
     focal_35mm_mm: float | None = None
+    wrinkle_age: float = 0.4
 
 
 @dataclass(frozen=True)

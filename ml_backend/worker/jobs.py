@@ -114,6 +114,7 @@ class JobRunner:
             perspective=chosen.perspective,
             focal_35mm_mm=chosen.focal_35mm_mm,
             name=chosen.name,
+            wrinkle_age=chosen.wrinkle_age,
         )
         remove_stale_leftovers(package.parent)
         result = make_avatar(Path(request.photo), package, options, enter, self._models)

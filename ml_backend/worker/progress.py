@@ -17,7 +17,7 @@ FIRST_SECONDS = {
     Stage.FIND_FACE: 0.1,
     Stage.FIT_HEAD: 1.3,
     Stage.BAKE_TEXTURE: 5.0,
-    Stage.BAKE_DISPLACEMENT: 0.9,
+    Stage.BAKE_DISPLACEMENT: 2.3,
     Stage.WRITE_PACKAGE: 0.45,
 }
 # Seconds of the first registration of a user's FLAME file, same machine; after that it comes from the cache.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,16 +119,3 @@ def why_not() -> str:
         return f"{TOOL.name} needs the rights of root"
     return ""
 
-
-@contextlib.contextmanager
-def locale_with_accents() -> Iterator[None]:
-    """A photo's path may have accents whatever this process was started with."""
-    kept = os.environ.get("LC_ALL")
-    os.environ["LC_ALL"] = "C.UTF-8"
-    try:
-        yield
-    finally:
-        if kept is None:
-            del os.environ["LC_ALL"]
-        else:
-            os.environ["LC_ALL"] = kept

@@ -1,0 +1,184 @@
+"""A Blender with a window, as the suite sees it: ask the driver inside, find a button, press it, wait."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.window.machine import Machine
+from tests.window.screen import HEIGHT_PX, WIDTH_PX, Screen
+
+_START_S = 60.0
+_ANSWER_S = 60.0
+_QUIT_S = 20.0
+# half the height of a button at scale 1
+_SCAN_STEP_PX = 9
+# from the right edge of the sidebar's buttons inwards, where small buttons stand too, and the middle
+_POLL_S = 0.1
+
+
+class WindowGone(Exception):
+    """Blender has ended, or does not answer."""
+
+
+class BlenderWindow:
+    """One running Blender."""
+
+    def __init__(self, machine: Machine, screen: Screen, process: subprocess.Popen, connection: socket.socket) -> None:
+        self.machine, self.screen = machine, screen
+        self._process = process
+        self._connection = connection
+        self._stream = connection.makefile("rw", encoding="utf-8")
+        self.pid = self.ask("__import__('os').getpid()")
+
+    def ask(self, expression: str, **values: object) -> Any:
+        """Evaluate an expression in the driver; `values` are put in with their names.
+
+        Raises:
+            WindowGone: nothing answers.
+            RuntimeError: the expression failed; with Blender's traceback.
+        """
+        # JSON's words for nothing, yes and no are not Python's, so values go as Python's own text
+        text = expression.format(**{name: repr(value) for name, value in values.items()})
+        try:
+            self._stream.write(json.dumps({"expression": text}) + "\n")
+            self._stream.flush()
+            line = self._stream.readline()
+        except OSError as error:
+            raise WindowGone(f"{text}: {error}") from error
+        if not line:
+            raise WindowGone(f"{text}: Blender has ended")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["result"]
+
+    def wait_until(self, what: str, condition: Callable[[], Any], timeout_s: float) -> Any:
+        """Wait for something; returns what the condition returned.
+
+        Raises:
+            AssertionError: it did not come.
+        """
+        end = time.monotonic() + timeout_s
+        while not (found := condition()):
+            assert time.monotonic() < end, f"{what}: not within {timeout_s:.0f} s; {self.ask('status()')}"
+            time.sleep(_POLL_S)
+        return found
+
+    def open_tab(self) -> None:
+        """Open the sidebar at our tab."""
+        self.wait_until("the tab opens", lambda: self.ask("show_sidebar('Likeness')") == "Likeness", 10.0)
+
+    def find_button(self, command: str, from_right_px: int | None = None) -> tuple[int, int]:
+        """Move the mouse down the sidebar until Blender names the button under it.
+
+        Args:
+            command: beginning of the button's Python command, without "bpy.ops.".
+            from_right_px: how far from the right edge to look; None looks at a third of the width.
+
+        Raises:
+            AssertionError: there is no such button.
+        """
+        left, top, right, bottom = self.ask("box('UI')")
+        # the tabs stand at the right edge
+        x = right - from_right_px if from_right_px else left + (right - left) // 3
+        seen = []
+        for y in range(top + _SCAN_STEP_PX, bottom, _SCAN_STEP_PX):
+            self.screen.move(x, y)
+            found = self.ask("under_mouse()")
+            if found.startswith(f"bpy.ops.{command}"):
+                return x, y
+            seen += [found] if found and found not in seen else []
+        raise AssertionError(f"no button {command} in the sidebar; there are {seen}")
+
+    def press(self, command: str, from_right_px: int | None = None) -> None:
+        """Click a button of the sidebar."""
+        self.screen.click(*self.find_button(command, from_right_px))
+
+    def point_at_view(self) -> None:
+        """Put the mouse on the viewport, so that keys go there."""
+        left, top, _right, bottom = self.ask("box('WINDOW')")
+        self.screen.move(left + 200, (top + bottom) // 2)
+
+    def quit(self, timeout_s: float = _QUIT_S) -> int:
+        """Press Ctrl Q; returns the exit status."""
+        self.point_at_view()
+        self.screen.key("ctrl+q")
+        return self._process.wait(timeout_s)
+
+    def kill(self) -> None:
+        """End it without a word, as a crash does."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self._process.wait(_QUIT_S)
+
+    def picture(self, path: Path) -> Path:
+        """A picture of the screen, when what was asked to be drawn has been drawn."""
+        # the mouse would leave a tooltip or a highlighted button in the picture
+        self.screen.move(WIDTH_PX // 3, HEIGHT_PX - 120)
+        for _ in range(3):
+            self.ask("1")
+            time.sleep(0.2)
+        return self.screen.picture(path)
+
+    def close(self) -> None:
+        """Let go of it, dead or alive."""
+        self._stream.close()
+        self._connection.close()
+        if self._process.poll() is None:
+            self.kill()
+
+
+@contextlib.contextmanager
+def opened_window(machine: Machine, screen: Screen, *arguments: str) -> Iterator[BlenderWindow]:
+    """Start Blender with a window; it does not outlive the block.
+
+    Args:
+        arguments: of its command line, a file to open for instance.
+    """
+    driver, sockets = machine.folder / "driver.py", machine.folder / "sockets"
+    shutil.copy(Path(__file__).with_name("driver.py"), driver)
+    shutil.rmtree(sockets, ignore_errors=True)
+    sockets.mkdir()
+    address = sockets / "driver"
+    command = machine.command(
+        "blender", "--window-geometry", "0", "0", str(WIDTH_PX), str(HEIGHT_PX), *arguments,
+        "--python-exit-code", "1", "--python", machine.seen(driver), "--", machine.seen(address),
+    )  # fmt: skip
+    with (machine.folder / "blender.log").open("ab") as log:
+        process = subprocess.Popen(
+            command, cwd=machine.folder, env=screen.variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    window = None
+    try:
+        window = BlenderWindow(machine, screen, process, _connected(process, address))
+        yield window
+    finally:
+        if window is not None:
+            window.close()
+        elif process.poll() is None:
+            process.kill()
+
+
+def _connected(process: subprocess.Popen, address: Path) -> socket.socket:
+    """A connection to the driver, as soon as it listens."""
+    end = time.monotonic() + _START_S
+    while time.monotonic() < end and process.poll() is None:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(_ANSWER_S)
+        try:
+            connection.connect(str(address))
+            return connection
+        except OSError:
+            connection.close()
+            time.sleep(0.3)
+    raise WindowGone(f"Blender did not start (status {process.poll()}); its words are in blender.log")
