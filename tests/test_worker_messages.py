@@ -96,6 +96,7 @@ def test_the_documented_fields_stand_in_the_line():
     assert (document["type"], document["job"], document["kind"]) == ("job", "7", "photo")
     assert set(document["options"]) == {
         "head", "face", "name", "texture_px", "displacement_px", "perspective", "focal_35mm_mm",
+        "wrinkle_age",
     }  # fmt: skip
 
 
