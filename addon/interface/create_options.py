@@ -56,11 +56,13 @@ class LIKENESS_PG_create(MadeOptions, BuiltOptions, bpy.types.PropertyGroup):
     """On the scene: what the Create panel shows."""
 
 
-def copy_options(source: bpy.types.bpy_struct, target: bpy.types.bpy_struct) -> None:
+def copy_options(source: bpy.types.bpy_struct, operator: bpy.types.Operator) -> None:
     """Give an operator the panel's options, but for those that its caller or a preset has set."""
+    # an operator itself does not know which of its properties are set
+    properties = operator.properties
     for name in (*MADE_OPTIONS, *BUILT_OPTIONS):
-        if hasattr(target, name) and not target.is_property_set(name):
-            setattr(target, name, getattr(source, name))
+        if hasattr(properties, name) and not properties.is_property_set(name):
+            setattr(properties, name, getattr(source, name))
 
 
 def avatar_settings(options: MadeOptions) -> AvatarSettings:

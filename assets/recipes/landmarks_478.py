@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
+from addon.exchange.conventions import JOINT_NAMES
 from addon.exchange.safetensors_file import write_safetensors
 from ml_backend.coarse.view_bias import NUM_FEATURES, image_axes, view_features
 from ml_backend.head.albedo_model import AlbedoModel, load_albedo_model
@@ -24,7 +25,17 @@ from ml_backend.rendering.camera import SCALED_ORTHOGRAPHIC, Camera
 from ml_backend.rendering.render_head import render_head
 from ml_backend.rendering.spherical_harmonics import ambient_light
 from ml_backend.tracking.face_tracker import FaceTracker
-from ml_backend.tracking.landmark_topology import IRISES
+from ml_backend.tracking.landmark_topology import (
+    IRISES,
+    LIPS_INNER_LOWER,
+    LIPS_INNER_UPPER,
+    LIPS_MIDDLE_INNER_LOWER,
+    LIPS_MIDDLE_INNER_UPPER,
+    LIPS_MIDDLE_OUTER_LOWER,
+    LIPS_MIDDLE_OUTER_UPPER,
+    LIPS_OUTER_LOWER,
+    LIPS_OUTER_UPPER,
+)
 
 NUM_RENDERS = 120
 IMAGE_PX = 480
@@ -44,6 +55,13 @@ BROW_OPACITY = 0.85
 BROW_COLOUR = (0.03, 0.02, 0.015)
 # a point whose position on the head scatters by this much (metres) gets half the weight
 HALF_WEIGHT_SCATTER_M = 0.002
+# the corners of the mouth, first and last of each lower row, belong to both lips
+_LOWER_LIP = tuple(
+    point
+    for row in (LIPS_OUTER_LOWER, LIPS_MIDDLE_OUTER_LOWER, LIPS_MIDDLE_INNER_LOWER, LIPS_INNER_LOWER)
+    for point in row[1:-1]
+)
+_UPPER_LIP = LIPS_OUTER_UPPER + LIPS_MIDDLE_OUTER_UPPER + LIPS_MIDDLE_INNER_UPPER + LIPS_INNER_UPPER
 # renders in which a point lands further than this (pixels) from the surface it belongs to are left out
 MAX_DISTANCE_PX = 12.0
 
@@ -175,24 +193,34 @@ def _hits(head: HeadModel, posed: torch.Tensor, camera: Camera, landmarks: torch
     image = camera.project(posed).numpy()
     facing = vertex_normals(posed[None], head.triangles)[0, :, 2] > 0.05
     result = np.full((478, 3), np.nan)
-    irises = np.zeros(478, bool)
-    irises[list(IRISES)] = True
-    for chosen, triangles in ((~irises, _skin_triangles(head)), (irises, _eye_triangles(head))):
+    for chosen, allowed in _surfaces(head):
+        triangles = head.triangles[allowed]
         front = triangles[facing[triangles].all(1)]
         points = landmarks.numpy()[chosen]
         result[chosen] = _lift(points, image, front.numpy(), head.skinned.template.numpy())
     return result
 
 
-def _skin_triangles(head: HeadModel) -> torch.Tensor:
-    skin = head.triangle_part == head.part_names.index("skin")
-    inside = head.masks["inner_mouth"][head.triangles].amax(1) > 0.5
-    return head.triangles[skin & ~inside]
+def _surfaces(head: HeadModel) -> list[tuple[np.ndarray, torch.Tensor]]:
+    """Which points lie on which part of the surface: (478,) points and (F,) triangles, both truth values.
 
-
-def _eye_triangles(head: HeadModel) -> torch.Tensor:
+    The lips touch in the renders, so that a point of the one lands on the other as easily: each keeps to its own lip,
+    which the jaw moves or does not move.
+    """
     parts = [head.part_names.index("left_eye"), head.part_names.index("right_eye")]
-    return head.triangles[torch.isin(head.triangle_part, torch.tensor(parts))]
+    eyes = torch.isin(head.triangle_part, torch.tensor(parts))
+    inside = head.masks["inner_mouth"][head.triangles].amax(1) > 0.5
+    skin = (head.triangle_part == head.part_names.index("skin")) & ~inside
+    with_jaw = head.skinned.skinning_weights[head.triangles][..., JOINT_NAMES.index("jaw")].mean(1) > 0.5
+    irises, lower, upper = (_points(*indices) for indices in (IRISES, _LOWER_LIP, _UPPER_LIP))
+    others = ~(irises | lower | upper)
+    return [(irises, eyes), (lower, skin & with_jaw), (upper, skin & ~with_jaw), (others, skin)]
+
+
+def _points(*indices: int) -> np.ndarray:
+    chosen = np.zeros(478, bool)
+    chosen[list(indices)] = True
+    return chosen
 
 
 def _lift(points: np.ndarray, image: np.ndarray, triangles: np.ndarray, template: np.ndarray) -> np.ndarray:
@@ -225,17 +253,8 @@ def consensus(head: HeadModel, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray
     scatter = np.nanmedian(np.linalg.norm((hits - middle)[..., :2], axis=-1), 0)
     template = head.skinned.template.numpy()
     triangle, barycentric = np.zeros(478, np.int64), np.zeros((478, 3))
-    irises = np.zeros(478, bool)
-    irises[list(IRISES)] = True
-    for chosen, mask in ((~irises, _skin_triangles(head)), (irises, _eye_triangles(head))):
-        triangles = mask.numpy()
-        index = _triangle_index(head, mask)
-        closest = closest_points(middle[chosen], template, triangles)
+    for chosen, allowed in _surfaces(head):
+        index = np.flatnonzero(allowed.numpy())
+        closest = closest_points(middle[chosen], template, head.triangles.numpy()[index])
         triangle[chosen], barycentric[chosen] = index[closest.triangle], closest.barycentric
     return triangle, barycentric, scatter
-
-
-def _triangle_index(head: HeadModel, chosen: torch.Tensor) -> np.ndarray:
-    """Indices, in the head's triangles, of a selection of its rows."""
-    lookup = {tuple(row): number for number, row in enumerate(head.triangles.tolist())}
-    return np.array([lookup[tuple(row)] for row in chosen.tolist()])

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from safetensors.numpy import save_file
 
 from addon.exchange.conventions import JOINT_PARENTS
 from addon.exchange.errors import AssetMissing, HeadFileError
+from addon.exchange.user_cache import default_cache_folder
 from ml_backend.head.flame_file import FlameArrays, read_flame_file
 from ml_backend.head.head_file import FORMAT, OPEN_HEAD_FILE, read_head_file
 from ml_backend.head.transfer_expressions import carry_expressions
@@ -32,7 +31,7 @@ from ml_backend.head.transfer_uv import Chart, Layout, carry_layout
 from ml_backend.head.transfer_uv_repair import repair_layout
 from ml_backend.head.triangle_geometry import vertex_normals
 
-REGISTRATION_VERSION = 2  # raise it when the same files would give another head
+REGISTRATION_VERSION = 3  # raise it when the same files would give another head
 _LOG = logging.getLogger(__name__)
 
 
@@ -151,18 +150,6 @@ def _texture_layout(flame: FlameArrays, open_head: dict[str, np.ndarray], regist
 
 
 # --- the cache --------------------------------------------------------------------------------------------------------
-
-
-def default_cache_folder() -> Path:
-    """The folder for things of the user's that can be made again."""
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "likeness"
 
 
 def _fingerprint(sources: list[Path]) -> str:

@@ -22,7 +22,10 @@ _ANSWER_S = 60.0
 _QUIT_S = 20.0
 # half the height of a button at scale 1
 _SCAN_STEP_PX = 9
-# from the right edge of the sidebar's buttons inwards, where small buttons stand too, and the middle
+# from the top of the file browser's list, below its column titles, to its first file
+_FIRST_FILE_PX = 34
+# from the right edge of the file browser to the middle of its last button
+_ACCEPT_PX = 70
 _POLL_S = 0.1
 
 
@@ -38,7 +41,7 @@ class BlenderWindow:
         self._process = process
         self._connection = connection
         self._stream = connection.makefile("rw", encoding="utf-8")
-        self.pid = self.ask("__import__('os').getpid()")
+        self.pid = self.ask("os.getpid()")
 
     def ask(self, expression: str, **values: object) -> Any:
         """Evaluate an expression in the driver; `values` are put in with their names.
@@ -104,6 +107,30 @@ class BlenderWindow:
         """Click a button of the sidebar."""
         self.screen.click(*self.find_button(command, from_right_px))
 
+    def choose_file(self, folder: str, name: str) -> None:
+        """Choose the first file of a folder in the file browser that is open or opening, with the mouse.
+
+        Raises:
+            AssertionError: no file browser opens, or another file comes first.
+        """
+        self.wait_until("the file browser opens", lambda: self.ask("browser()"), 10.0)
+        left, top = self.screen.bring_into_view("Blender File View")
+        self.ask("browse({folder})", folder=folder)
+        place = self.ask("browser()")
+
+        def click_first() -> bool:
+            self.screen.click(left + place["list"][0] + 40, top + place["list"][1] + _FIRST_FILE_PX)
+            return self.ask("browser()")["file"] == name
+
+        self.wait_until(f"{name} is chosen", click_first, 10.0)
+
+    def confirm_file(self) -> None:
+        """Press the button of the file browser that accepts what is chosen."""
+        left, top = self.screen.bring_into_view("Blender File View")
+        box = self.ask("browser()")["buttons"]
+        self.screen.click(left + box[2] - _ACCEPT_PX, top + (box[1] + box[3]) // 2)
+        self.wait_until("the file browser closes", lambda: self.ask("browser()") is None, 10.0)
+
     def point_at_view(self) -> None:
         """Put the mouse on the viewport, so that keys go there."""
         left, top, _right, bottom = self.ask("box('WINDOW')")
@@ -117,9 +144,7 @@ class BlenderWindow:
 
     def kill(self) -> None:
         """End it without a word, as a crash does."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        self._process.wait(_QUIT_S)
+        _kill(self._process)
 
     def picture(self, path: Path) -> Path:
         """A picture of the screen, when what was asked to be drawn has been drawn."""
@@ -156,7 +181,13 @@ def opened_window(machine: Machine, screen: Screen, *arguments: str) -> Iterator
     )  # fmt: skip
     with (machine.folder / "blender.log").open("ab") as log:
         process = subprocess.Popen(
-            command, cwd=machine.folder, env=screen.variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            command,
+            cwd=machine.folder,
+            env=screen.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     window = None
     try:
@@ -166,7 +197,14 @@ def opened_window(machine: Machine, screen: Screen, *arguments: str) -> Iterator
         if window is not None:
             window.close()
         elif process.poll() is None:
-            process.kill()
+            _kill(process)
+
+
+def _kill(process: subprocess.Popen) -> None:
+    """Kill Blender and the tool that waits for it; a worker is in a group of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(_QUIT_S)
 
 
 def _connected(process: subprocess.Popen, address: Path) -> socket.socket:

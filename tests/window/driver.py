@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import queue
 import socket
 import sys
 import threading
 import time
 import traceback
-from pathlib import Path
 
 import bpy
 
@@ -218,26 +218,38 @@ def under_mouse() -> str:
     return manager.clipboard
 
 
-def browser() -> list | None:
-    """The open file browser: folder, file, operator and number of files; None where none is open."""
+def browser_area() -> tuple:
+    """The window and area of the open file browser; nothing twice where none is open."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "FILE_BROWSER" and area.spaces.active.params is not None:
-                space = area.spaces.active
-                operator = space.active_operator
-                folder = space.params.directory
-                folder = folder.decode() if isinstance(folder, bytes) else folder
-                return [folder, space.params.filename, operator.bl_idname if operator else "", window.x, window.y,
-                        window.width, window.height]  # fmt: skip
-    return None
+                return window, area
+    return None, None
+
+
+def browser() -> dict | None:
+    """What the open file browser shows, and where its list and its buttons are in its window, from the top left."""
+    window, area = browser_area()
+    if area is None:
+        return None
+    params, operator = area.spaces.active.params, area.spaces.active.active_operator
+    boxes = {
+        region.type: [region.x, window.height - region.y - region.height, region.x + region.width,
+                      window.height - region.y]
+        for region in area.regions
+    }  # fmt: skip
+    return {
+        "folder": os.fsdecode(params.directory),
+        "file": params.filename,
+        "operator": operator.bl_idname if operator else "",
+        "list": boxes["WINDOW"],
+        "buttons": boxes["EXECUTE"],
+    }
 
 
 def browse(folder: str) -> None:
     """Go to a folder in the open file browser."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "FILE_BROWSER":
-                area.spaces.active.params.directory = folder.encode()
+    browser_area()[1].spaces.active.params.directory = os.fsencode(folder)
 
 
 def quiet() -> None:
@@ -252,4 +264,3 @@ quiet()
 threading.Thread(target=_listen, args=(sys.argv[sys.argv.index("--") + 1],), daemon=True).start()
 _last[0] = time.perf_counter()
 bpy.app.timers.register(_serve, first_interval=_TICK_S, persistent=True)
-Path(sys.argv[sys.argv.index("--") + 1] + ".pid").write_text(str(__import__("os").getpid()))

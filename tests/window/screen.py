@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WIDTH_PX, HEIGHT_PX = 1280, 800
+# left and top of windows that Blender opens besides its first
+SECOND_WINDOW_PX = (60, 60)
 _START_S = 10.0
 # Blender is told of a key or a place of the mouse well before this
 _EVENT_S = 0.06
@@ -44,6 +46,19 @@ class Screen:
     def key(self, *keys: str) -> None:
         """Press keys, in xdotool's names."""
         self._xdotool("key", *keys)
+
+    def bring_into_view(self, title: str) -> tuple[int, int]:
+        """Move the window whose title has these words to where all of it is seen; there is no window manager to do it.
+
+        Returns:
+            Its left and top, in pixels of the screen.
+        """
+        found = subprocess.run(
+            ["xdotool", "search", "--onlyvisible", "--name", title],
+            env=self.variables, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        self._xdotool("windowmove", "--sync", found.stdout.split()[-1], *map(str, SECOND_WINDOW_PX))
+        return SECOND_WINDOW_PX
 
     def picture(self, path: Path) -> Path:
         """Take a picture of the whole screen, as PNG."""
