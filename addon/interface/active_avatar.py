@@ -49,8 +49,12 @@ def why_not_posed(context: bpy.types.Context) -> str:
     avatar = active_avatar(context)
     if avatar is None:
         return text("expression.linked" if _shows_linked_avatar(context.object) else "avatar.poll")
-    changed = [avatar.mesh, avatar.shape_keys, *([avatar.armature] if avatar.armature else [])]
-    return "" if all(item.is_editable for item in changed) else text("expression.linked")
+    changed = [avatar.mesh, avatar.mesh.data, *([avatar.armature] if avatar.armature else [])]
+    if not all(item.is_editable for item in changed):
+        return text("expression.linked")
+    # Blender overrides a whole hierarchy, and lets only those parts be changed that were asked for
+    overrides = [item.override_library for item in changed if item.override_library is not None]
+    return text("expression.override") if any(override.is_system_override for override in overrides) else ""
 
 
 def _shows_linked_avatar(candidate: bpy.types.Object | None) -> bool:
