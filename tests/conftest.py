@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 ASTRONAUT = ROOT / ".cache" / "astronaut.png"
 
+_EXIT_STATUS = pytest.StashKey[int]()
+
 
 def pytest_configure() -> None:
     # Blender's own Python, in which the scene's tests run as well, has no torch
@@ -20,6 +24,20 @@ def pytest_configure() -> None:
 
         # small tensors: more threads only wait for each other
         torch.set_num_threads(1)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[_EXIT_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    # After some tests of the add-on, bpy 4.5 waits for ever in its static destructors for a sound thread that nothing
+    # ends; by now everything has been reported, so the process leaves without them.
+    if "bpy" in sys.modules and _EXIT_STATUS in config.stash:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[_EXIT_STATUS])
 
 
 @pytest.fixture(scope="session")
