@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -155,21 +156,26 @@ def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: StageClock, mo
         from ml_backend.avatar_writer import FittedAvatar
         from ml_backend.coarse.fit_photo import FitOptions, fit_photo
         from ml_backend.displacement.bake_displacement import bake_displacement
-        from ml_backend.texture.bake_texture import bake_texture
-        from ml_backend.wrinkles.bake_wrinkles import bake_wrinkles, person_seed
+        from ml_backend.texture.bake_texture import DETAIL_FACTOR, bake_texture
+        from ml_backend.texture.texel_map import texel_map
+        from ml_backend.wrinkles.bake_wrinkles import bake_wrinkles, draw_wrinkles, person_seed
 
         tracker, head, albedo = models.tracker, models.head(options.head), models.albedo
-    with torch.no_grad(), one_thread():
+    with torch.no_grad(), one_thread(), _beside() as beside:
+        for size_px in {options.texture_px // DETAIL_FACTOR, options.displacement_px}:
+            beside.submit(texel_map, head, size_px)
         with clock.stage(Stage.FIND_FACE):
             faces = tracker.find_faces(photo.pixels)
             face = choose_face(faces, options.face, photo.original_name)
         with clock.stage(Stage.FIT_HEAD):
             fit = fit_photo(photo.pixels, face, head, albedo, FitOptions(focal_px=_focal_px(photo, options)))
+        seed = person_seed(photo.sha256)
+        drawn = beside.submit(draw_wrinkles, head, fit, options.displacement_px, seed, options.wrinkle_age)
         with clock.stage(Stage.BAKE_TEXTURE):
             texture = bake_texture(photo.pixels, face, head, fit, albedo, options.texture_px)
         with clock.stage(Stage.BAKE_DISPLACEMENT):
             displacement = bake_displacement(photo.pixels, face, head, fit, texture, options.displacement_px)
-            wrinkles = bake_wrinkles(head, fit, displacement, person_seed(photo.sha256), options.wrinkle_age)
+            wrinkles = bake_wrinkles(drawn.result(), displacement)
     return FittedAvatar(
         name=options.name or Path(photo.original_name).stem,
         photo=photo,
@@ -181,6 +187,19 @@ def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: StageClock, mo
         texture=texture,
         wrinkles=wrinkles,
     )
+
+
+@contextmanager
+def _beside() -> Iterator[ThreadPoolExecutor]:
+    """A second thread for what needs no stage's result yet; numpy, OpenCV and torch let two threads work at once.
+
+    A cancelled job does not wait for what is at work there: it takes a few seconds at most, and writes nothing.
+    """
+    pool = ThreadPoolExecutor(1)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def choose_face(faces: list[TrackedFace], number: int, photo_name: str) -> TrackedFace:

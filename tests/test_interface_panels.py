@@ -18,6 +18,7 @@ from addon.interface import panels, registration, texts  # noqa: E402
 from addon.interface.orders import Failure, FinishedAvatar, ImportOptions  # noqa: E402
 from addon.interface.preferences import LikenessPreferences  # noqa: E402
 from tests.interface_stage import Stage, raised  # noqa: E402
+from tests.panel_page import Page, drawn  # noqa: E402
 
 INTERFACE = Path(texts.__file__).parent
 # the issue's budget, and room for a machine that does other things: the bench prints the figure itself
@@ -28,55 +29,6 @@ MOST_DRAW_S = 0.002
 def stage(tmp_path: Path, monkeypatch) -> Stage:
     with raised(tmp_path, monkeypatch) as stage:
         yield stage
-
-
-class Page:
-    """A layout that remembers what was put on it; refuses operators and properties that do not exist."""
-
-    def __init__(self) -> None:
-        self.labels: list[str] = []
-        self.buttons: list[str] = []
-        self.bars: list[tuple[float, str]] = []
-
-    def row(self, **_options) -> Page:
-        return self
-
-    column = box = grid_flow = row
-
-    def label(self, text: str = "", **_options) -> None:
-        self.labels.append(text)
-
-    def operator(self, name: str, **_options):
-        module, function = name.split(".")
-        getattr(getattr(bpy.ops, module), function).get_rna_type()
-        self.buttons.append(name)
-        return type("Properties", (), {})()
-
-    def prop(self, owner, name: str, **_options) -> None:
-        assert name in owner.bl_rna.properties
-
-    def progress(self, factor: float, text: str) -> None:
-        self.bars.append((factor, text))
-
-    def separator(self) -> None: ...
-
-    def template_icon(self, _icon: int, scale: float = 1.0) -> None: ...
-
-
-class Context:
-    """What panels read."""
-
-    region = type("Region", (), {"width": 300})()
-
-    def __init__(self) -> None:
-        self.scene, self.object = bpy.context.scene, bpy.context.object
-
-
-def drawn(panel: type) -> Page:
-    """What a panel draws now."""
-    page = Page()
-    panel.draw(type("Panel", (), {"layout": page})(), Context())
-    return page
 
 
 def test_create_says_what_runs(stage):
@@ -182,8 +134,8 @@ def test_no_timer_runs_when_nothing_is_to_be_done(stage):
 
 def test_every_text_that_is_asked_for_is_there_and_every_text_is_asked_for():
     sources = {path.name: path.read_text(encoding="utf-8") for path in INTERFACE.glob("*.py")}
-    code = "\n".join(source for name, source in sources.items() if name != "texts.py")
-    exact = set(re.findall(r'(?:text\(\s*|TEXTS\[|_words\()"([a-z_.]+)"', code + sources["texts.py"]))
+    code = "\n".join(source for name, source in sources.items() if not name.endswith("texts.py"))
+    exact = set(re.findall(r'(?:text\(\s*|TEXTS\[|_?words\()"([a-z_.]+)"', code + sources["texts.py"]))
     assert exact <= set(texts.TEXTS), exact - set(texts.TEXTS)
     quoted = set(re.findall(r'"([a-z_.]+)"', code + sources["texts.py"].partition("TRANSLATIONS")[2]))
     families = ("option.", "preferences.device.")

@@ -9,7 +9,7 @@ from ml_backend.head.head_file import load_head
 from ml_backend.texture.delighting import without_shine
 from ml_backend.texture.eyes import Eyeball, eye_colour
 from ml_backend.texture.hair_painting import strand_noise
-from ml_backend.texture.log_colour import log_from_srgb_bytes, srgb_bytes_from_log
+from ml_backend.texture.log_colour import log_from_srgb_bytes, luminance, over, plus_colour, srgb_bytes_from_log
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.skin_colour import fit_skin_colour
 from ml_backend.texture.skin_tone import LIMITS, tone_shift
@@ -59,9 +59,38 @@ def test_mirrored_texels_show_the_mirrored_place(head, texels):
 def test_vertex_means_give_back_a_smooth_field(head, texels):
     height = head.skinned.template.numpy()[:, 1]
     means, weight = texels.vertex_means(
-        texels.interpolate(height)[..., None], texels.inside.astype(np.float32), len(height), stride=1
+        texels.interpolate(height)[..., None], texels.inside.astype(np.float32), stride=1
     )
     assert np.abs(means[weight > 0.5, 0] - height[weight > 0.5]).mean() < 0.002
+
+
+def test_vertex_means_are_the_plain_weighted_sums(texels):
+    random = np.random.default_rng(0)
+    values = random.normal(size=(SIZE, SIZE, 2)).astype(np.float32)
+    weights = random.random((SIZE, SIZE)).astype(np.float32)
+    means, mean_weight = texels.vertex_means(values, weights, stride=2)
+    share = np.maximum(texels.barycentric[::2].astype(float), 0.0)
+    weight = share * weights.reshape(-1)[texels.index[::2]][:, None]
+    corners, count = texels.vertices[::2], texels.num_vertices
+    total, coverage = (np.bincount(corners.ravel(), part.ravel(), count) for part in (weight, share))
+    for channel in range(2):
+        of_texel = values[..., channel].reshape(-1)[texels.index[::2]][:, None]
+        expected = np.bincount(corners.ravel(), (weight * of_texel).ravel(), count)[total > 1e-3]
+        np.testing.assert_allclose(means[total > 1e-3, channel], expected / total[total > 1e-3], atol=1e-4)
+    np.testing.assert_allclose(
+        mean_weight[coverage > 1e-3], (total / np.maximum(coverage, 1e-9))[coverage > 1e-3], atol=1e-5
+    )
+
+
+def test_colours_in_layers_are_the_plain_formulas():
+    random = np.random.default_rng(1)
+    below, above = random.normal(size=(2, 21, 13, 3)).astype(np.float32)
+    share = random.random((21, 13)).astype(np.float32)
+    np.testing.assert_allclose(over(below, above, share), below + (above - below) * share[..., None], atol=1e-6)
+    np.testing.assert_allclose(
+        plus_colour(below, np.array([0.1, -0.2, 0.3])), below + np.array([0.1, -0.2, 0.3]), atol=1e-6
+    )
+    np.testing.assert_allclose(luminance(below), below.mean(axis=-1), atol=1e-6)
 
 
 def test_padding_leaves_no_gap_and_no_island_changed(texels):

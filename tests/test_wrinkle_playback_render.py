@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +11,9 @@ bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (pip i
 
 from addon.exchange.tension import TENSION_PER_M  # noqa: E402
 from addon.scene.scene_settings import empty_scene  # noqa: E402
+from tests.farm_render import render  # noqa: E402
 from tests.wrinkle_sheet import EDGE_M, FACTORS, SQUEEZE, STRETCH, height_mm, make_sheet  # noqa: E402
 
-# what `blender -b FILE -a` does; -I: neither the repository nor the user's folders are on Python's path
-_RENDER = """
-import sys
-try:
-    import addon
-except ImportError:
-    pass
-else:
-    sys.exit("the add-on is there")
-import bpy
-bpy.ops.wm.open_mainfile(filepath=sys.argv[1])
-bpy.ops.render.render(animation=True)
-"""
 FRAMES = {
     1: (SQUEEZE, 0.0),
     2: (SQUEEZE, 0.25),
@@ -37,14 +23,6 @@ FRAMES = {
     6: (STRETCH, 0.0),
 }
 SIZE_PX = 9
-TIMEOUT_S = 300
-
-
-def render(blend: Path) -> None:
-    """Render the animation of a file in a process of its own."""
-    command = [sys.executable, "-I", "-c", _RENDER, str(blend)]
-    done = subprocess.run(command, cwd=blend.parent, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def read_exr(path: Path) -> np.ndarray:

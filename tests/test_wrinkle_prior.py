@@ -136,6 +136,11 @@ def test_every_family_folds_in_its_own_expressions(prior, surface):
 def test_muscles_fold_their_own_lines_only(prior, surface):
     brows_up, frown = (prior.line_change(pose(surface, names)) for names in (BROWS_UP, FROWN))
     assert rms(shown(prior, frown, "forehead")) < 0.3 * rms(shown(prior, brows_up, "forehead"))
+    drawn_down, drawn_aside = (
+        prior.line_change(pose(surface, (f"{name}Left", f"{name}Right"))) for name in ("mouthFrown", "mouthStretch")
+    )
+    for name in ("marionette_left", "marionette_right"):
+        assert rms(shown(prior, drawn_aside, name)) < 0.3 * rms(shown(prior, drawn_down, name)), name
     left = layer(prior, "crows_feet_left").depth_change_m(pose(surface, ("eyeSquintRight",))[None])
     assert np.abs(left).max() < 1e-5
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import bpy
 import numpy as np
 
@@ -26,7 +28,20 @@ NAME = "sheet"
 
 
 def make_sheet(name: str = NAME, compressed: float = COMPRESSED) -> bpy.types.Object:
-    """A sheet in the x-y plane with two keys, wrinkle modifiers and a skin material, linked to the scene."""
+    """A sheet with flat maps, whose material shines what the tests measure."""
+    maps = make_maps([flat_map(f"{name} {value}", value) for value in (NEUTRAL, compressed, EXPANDED)])
+    return make_wrinkled_sheet(name, maps, _material(name, maps))
+
+
+def make_maps(images: Sequence[bpy.types.Image]) -> WrinkleMaps:
+    """Maps that are read by the figures above; `images`: neutral, compressed, expanded."""
+    return WrinkleMaps(
+        *images, 0.5, NEUTRAL_SCALE_MM, 0.5, WRINKLE_SCALE_MM, FULL_COMPRESSION, FULL_STRETCH
+    )  # fmt: skip
+
+
+def make_wrinkled_sheet(name: str, maps: WrinkleMaps, material: bpy.types.Material) -> bpy.types.Object:
+    """A sheet in the x-y plane with two keys, wrinkle modifiers and a material, linked to the scene."""
     x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij")
     grid = np.stack([x, y, 0 * x], -1).reshape(-1, 3)
     index = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
@@ -43,11 +58,7 @@ def make_sheet(name: str = NAME, compressed: float = COMPRESSED) -> bpy.types.Ob
         key = mesh_object.shape_key_add(name=key_name, from_mix=False)
         key.data.foreach_set("co", (vertices * factor).astype(np.float32).ravel())
         key.value = 0.0
-    maps = WrinkleMaps(
-        *(flat_map(f"{name} {value}", value) for value in (NEUTRAL, compressed, EXPANDED)),
-        0.5, NEUTRAL_SCALE_MM, 0.5, WRINKLE_SCALE_MM, FULL_COMPRESSION, FULL_STRETCH,
-    )  # fmt: skip
-    mesh_object.data.materials.append(_material(name, maps))
+    mesh_object.data.materials.append(material)
     store_wrinkle_area(mesh_object.data, skin_slot=0)
     add_wrinkles(mesh_object, maps)
     return mesh_object
@@ -55,9 +66,14 @@ def make_sheet(name: str = NAME, compressed: float = COMPRESSED) -> bpy.types.Ob
 
 def flat_map(name: str, value: float) -> bpy.types.Image:
     """A packed grey image of one value."""
-    image = bpy.data.images.new(name, MAP_PX, MAP_PX, float_buffer=True, is_data=True)
+    return grey_map(name, np.full((MAP_PX, MAP_PX), value))
+
+
+def grey_map(name: str, values: np.ndarray) -> bpy.types.Image:
+    """A packed grey image of (H,W) values, row 0 at the bottom."""
+    image = bpy.data.images.new(name, values.shape[1], values.shape[0], float_buffer=True, is_data=True)
     image.colorspace_settings.name = DATA
-    image.pixels.foreach_set(np.full(MAP_PX * MAP_PX * 4, value, np.float32))
+    image.pixels.foreach_set(np.repeat(values.astype(np.float32).ravel(), 4))
     image.pack()
     return image
 

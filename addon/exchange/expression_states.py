@@ -26,8 +26,8 @@ class ExpressionStates:
         frames: (F,) int32 frame numbers, ascending.
         key_names: K names of the package's shapes: ARKit's and the head's own.
         key_values: (F, K) float32 strengths.
-        joint_rotations: (F, 5, 3) float32 axis-angle in the order of JOINT_NAMES, radians, relative to the parent, model
-            axes.
+        joint_rotations: (F, 5, 3) float32 axis-angle in the order of JOINT_NAMES, radians, relative to the parent,
+            model axes.
     """
 
     frames: np.ndarray

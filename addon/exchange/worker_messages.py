@@ -109,6 +109,15 @@ class CheckHeadResult:
 
 
 @dataclass(frozen=True)
+class WrinklesResult:
+    """The folder of the frames' images, how many of them were made, and how many were right already."""
+
+    folder: str
+    frames_made: int
+    frames_kept: int
+
+
+@dataclass(frozen=True)
 class PhotoRequest:
     """Make an avatar of a photo.
 
@@ -153,11 +162,32 @@ class CheckHeadRequest:
     head: str
 
 
+@dataclass(frozen=True)
+class WrinklesRequest:
+    """Bake the exact wrinkles of a range of frames.
+
+    Attributes:
+        package: absolute path of the avatar package.
+        states: absolute path of the file of `expression_states`: what the avatar shows in each frame.
+        folder: absolute path of the folder for the images; images that are right stay.
+        owner: whose frames they are, for the folder's index.
+        size_px: side of the images; None: that of the avatar's wrinkle maps.
+    """
+
+    kind: ClassVar[str] = "wrinkles"
+    result: ClassVar[type] = WrinklesResult
+    package: str
+    states: str
+    folder: str
+    owner: str = ""
+    size_px: int | None = None
+
+
 # typing.Union: these are evaluated when the module loads, also by a Python that is too old and must be told so
-Request = Union[PhotoRequest, FacesRequest, HeadRequest, CheckHeadRequest]  # noqa: UP007
-JobResult = Union[PhotoResult, FacesResult, HeadResult, CheckHeadResult]  # noqa: UP007
+Request = Union[PhotoRequest, FacesRequest, HeadRequest, CheckHeadRequest, WrinklesRequest]  # noqa: UP007
+JobResult = Union[PhotoResult, FacesResult, HeadResult, CheckHeadResult, WrinklesResult]  # noqa: UP007
 _REQUESTS: dict[str, type] = {
-    request.kind: request for request in (PhotoRequest, FacesRequest, HeadRequest, CheckHeadRequest)
+    request.kind: request for request in (PhotoRequest, FacesRequest, HeadRequest, CheckHeadRequest, WrinklesRequest)
 }
 
 # --- to the worker ----------------------------------------------------------------------------------------------------

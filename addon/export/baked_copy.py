@@ -79,7 +79,8 @@ def _bake(avatar: AvatarParts, posed: bpy.types.Object) -> bpy.types.Object:
     """A new object whose Basis and keys are what `posed` shows."""
     rest = posed.evaluated_get(_updated())
     mesh = bpy.data.meshes.new_from_object(rest, preserve_all_data_layers=True, depsgraph=_updated())
-    baked = bpy.data.objects.new(f"{avatar.mesh.name} baked", mesh)
+    mesh.name = f"{avatar.mesh.name} baked"
+    baked = bpy.data.objects.new(mesh.name, mesh)
     baked.matrix_basis = avatar.mesh.matrix_basis
     for group in avatar.mesh.vertex_groups:
         baked.vertex_groups.new(name=group.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
@@ -50,12 +51,34 @@ class EngineExportOptions:
     baked_levels: int = 0
 
 
+class ExportWork(Enum):
+    """What an export does, step by step."""
+
+    COPY = "copy"
+    MODEL = "model"
+    WRINKLES = "wrinkles"
+
+
+@dataclass(frozen=True)
+class ExportStep:
+    """One step: what is done next; path: of the model file that it writes."""
+
+    work: ExportWork
+    path: Path | None = None
+
+
 @dataclass(frozen=True)
 class EngineExport:
-    """What was written: the model files and everything else."""
+    """What was written.
+
+    Attributes:
+        models: the model files; textures: what stands in the folder of the textures.
+        maps: the displacement maps among the textures; empty where the avatar has none, or they were not asked for.
+    """
 
     models: tuple[Path, ...]
     textures: tuple[Path, ...]
+    maps: tuple[Path, ...]
 
 
 def export_for_engines(avatar: AvatarParts, folder: Path, options: EngineExportOptions) -> EngineExport:
@@ -69,6 +92,33 @@ def export_for_engines(avatar: AvatarParts, folder: Path, options: EngineExportO
     Raises:
         ExportError: the folder cannot be written, or this Blender lacks an exporter.
     """
+    steps = engine_export_steps(avatar, folder, options)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def engine_export_steps(
+    avatar: AvatarParts, folder: Path, options: EngineExportOptions
+) -> Generator[ExportStep, None, EngineExport]:
+    """What `export_for_engines` does, one step after the other, so that an artist can be told and can stop it.
+
+    Between the steps the copy to be exported is in the scene; closing the generator takes it away.
+
+    Args:
+        avatar, folder, options: as `export_for_engines`.
+
+    Yields:
+        What comes next.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ExportError: as `export_for_engines`.
+    """
     for engine_format in options.formats:
         _require_exporter(engine_format)
     textures = folder / TEXTURE_FOLDER
@@ -79,14 +129,21 @@ def export_for_engines(avatar: AvatarParts, folder: Path, options: EngineExportO
             "export_folder", f"The folder {folder} cannot be written.", "Choose a folder that you may write to."
         ) from error
     stem = file_stem(avatar.mesh.name)
+    models: list[Path] = []
+    maps: tuple[Path, ...] = ()
     with ExitStack() as stack:
-        source = stack.enter_context(baked_copy(avatar, options.baked_levels)) if options.baked_levels else avatar
-        stack.enter_context(export_copy(source, textures, options.own_keys, options.animation))
-        models = tuple(_write(engine_format, folder / f"{stem}.{engine_format.value}", options)
-                       for engine_format in options.formats)  # fmt: skip
+        if options.formats:
+            yield ExportStep(ExportWork.COPY)
+            source = stack.enter_context(baked_copy(avatar, options.baked_levels)) if options.baked_levels else avatar
+            stack.enter_context(export_copy(source, textures, options.own_keys, options.animation))
+        for engine_format in options.formats:
+            path = folder / f"{stem}.{engine_format.value}"
+            yield ExportStep(ExportWork.MODEL, path)
+            models.append(_write(engine_format, path, options))
     if options.wrinkles:
-        _write_wrinkles(avatar, folder, stem)
-    return EngineExport(models, tuple(sorted(textures.iterdir())))
+        yield ExportStep(ExportWork.WRINKLES)
+        maps = _write_wrinkles(avatar, folder, stem)
+    return EngineExport(tuple(models), tuple(sorted(textures.iterdir())), maps)
 
 
 def file_stem(name: str) -> str:
@@ -142,6 +199,9 @@ def _write_fbx(path: Path, options: EngineExportOptions) -> None:
 
 
 def _write_usd(path: Path, options: EngineExportOptions) -> None:
+    known = bpy.ops.wm.usd_export.get_rna_type().properties
+    # newer versions make a light of the scene's world, with a picture beside the textures
+    without_world = {"convert_world_material": False} if "convert_world_material" in known else {}
     bpy.ops.wm.usd_export(
         filepath=str(path),
         selected_objects_only=True,
@@ -149,6 +209,7 @@ def _write_usd(path: Path, options: EngineExportOptions) -> None:
         export_shapekeys=True,
         export_animation=options.animation,
         export_materials=True,
+        **without_world,
     )
 
 
@@ -172,13 +233,20 @@ def _require_exporter(engine_format: EngineFormat) -> None:
         ) from error
 
 
-def _write_wrinkles(avatar: AvatarParts, folder: Path, stem: str) -> None:
-    """The maps and the text; nothing where the avatar has no wrinkles."""
+def _write_wrinkles(avatar: AvatarParts, folder: Path, stem: str) -> tuple[Path, ...]:
+    """The maps and the text about them; nothing where the avatar has no wrinkles."""
     images = wrinkle_images(avatar.mesh)
     if images is None:
-        return
-    names = {}
-    for role, image in images.maps.items():
-        path = write_image(image, folder / TEXTURE_FOLDER / f"{stem}_displacement_{role}.png")
-        names[role] = f"{TEXTURE_FOLDER}/{path.name}"
-    (folder / WIRING_FILE).write_text(wiring_text(avatar.mesh.name, names, images.figures), encoding="utf-8")
+        return ()
+    paths = {
+        role: write_image(image, folder / TEXTURE_FOLDER / f"{stem}_displacement_{role}.png")
+        for role, image in images.maps.items()
+    }
+    names = {role: f"{TEXTURE_FOLDER}/{path.name}" for role, path in paths.items()}
+    try:
+        (folder / WIRING_FILE).write_text(wiring_text(avatar.mesh.name, names, images.figures), encoding="utf-8")
+    except OSError as error:
+        raise ExportError(
+            "export_folder", f"{WIRING_FILE} cannot be written to {folder}.", "Choose a folder that you may write to."
+        ) from error
+    return tuple(paths.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +45,9 @@ def export_copy(
 ) -> Iterator[ExportCopy]:
     """Copy an avatar for an exporter and take everything away again; the avatar itself is not touched.
 
-    The copy keeps the names of materials, bones and keys. It loses every modifier but the armature's, since exporters
-    that apply modifiers lose shape keys, and the drivers, which no engine runs.
+    Meanwhile the copy bears the avatar's names, of objects, data, materials, bones and keys, so that an engine finds
+    the same ones in every export. It loses every modifier but the armature's, since exporters that apply modifiers
+    lose shape keys, and the drivers, which no engine runs.
 
     Args:
         avatar: what to export.
@@ -65,12 +66,42 @@ def export_copy(
         copy = _copy_objects(avatar, collection, made)
         _strip_keys(copy.mesh, own_keys, animation)
         _to_rest(copy, animation)
-        _plain_materials(copy.mesh, textures, made)
-        with selected_alone(copy.objects):
+        plain_of = _plain_materials(copy.mesh, textures, made)
+        with selected_alone(copy.objects), _names_of_the_originals(_namesakes(avatar, copy, plain_of)):
             yield copy
     finally:
         # at once: an object whose mesh is removed first goes with it
         bpy.data.batch_remove([collection, *made])
+
+
+def _namesakes(
+    avatar: AvatarParts, copy: ExportCopy, plain_of: Mapping[bpy.types.Material, bpy.types.Material]
+) -> list[tuple[bpy.types.ID, bpy.types.ID]]:
+    """Each data-block of the avatar, and the copy that stands for it in the files."""
+    pairs = [(avatar.mesh, copy.mesh), (avatar.mesh.data, copy.mesh.data)]
+    if copy.armature is not None:
+        pairs += [(avatar.armature, copy.armature), (avatar.armature.data, copy.armature.data)]
+    return [*pairs, *plain_of.items()]
+
+
+@contextmanager
+def _names_of_the_originals(pairs: Sequence[tuple[bpy.types.ID, bpy.types.ID]]) -> Iterator[None]:
+    """Give copies the names of their originals, which step aside and get them back.
+
+    A linked original keeps its name; its copy is of this file and may bear the same.
+    """
+    names = [original.name for original, _ in pairs]
+    try:
+        for (original, copy), name in zip(pairs, names, strict=True):
+            if original.library is None:
+                original.name = f"{_COLLECTION_NAME} {name}"
+            copy.name = name
+        yield
+    finally:
+        for (original, copy), name in zip(pairs, names, strict=True):
+            copy.name = f"{_COLLECTION_NAME} {name}"
+            if original.library is None:
+                original.name = name
 
 
 def _require_object_mode() -> None:
@@ -186,18 +217,28 @@ def _to_rest(copy: ExportCopy, animation: bool) -> None:
         bone.scale = (1.0, 1.0, 1.0)
 
 
-def _plain_materials(mesh_object: bpy.types.Object, textures: Path, made: list[bpy.types.ID]) -> None:
-    """Replace every material by one that has the albedo texture, roughness and nothing that engines cannot read."""
+def _plain_materials(
+    mesh_object: bpy.types.Object, textures: Path, made: list[bpy.types.ID]
+) -> dict[bpy.types.Material, bpy.types.Material]:
+    """Replace every material by one that has the albedo texture, roughness and nothing that engines cannot read.
+
+    Returns:
+        What each of the object's materials was replaced by.
+    """
     written: dict[str, bpy.types.Image] = {}
+    plain_of: dict[bpy.types.Material, bpy.types.Material] = {}
     for slot in mesh_object.material_slots:
         if slot.material is None:
             continue
-        plain = bpy.data.materials.new(slot.material.name)
-        made.append(plain)
-        _copy_surface(slot.material, plain, textures, written)
+        material = slot.material
+        if material not in plain_of:
+            plain_of[material] = bpy.data.materials.new(material.name)
+            made.append(plain_of[material])
+            _copy_surface(material, plain_of[material], textures, written)
         slot.link = "DATA"
-        slot.material = plain
+        slot.material = plain_of[material]
     made.extend(written.values())
+    return plain_of
 
 
 def _copy_surface(

@@ -20,32 +20,44 @@ _TEXT = """Wrinkle maps of {name}
 {compressed}  the skin where it is pressed together most
 {expanded}    the skin where it is stretched most
 
-All three are 16-bit grey images on the model's UVs; read them without colour conversion (linear, not sRGB).
-They say how far the surface stands out along its normal:
+All three are 16-bit grey images on the model's UVs. Import them linear, not as sRGB, with 16 bits and without
+compression: with 8 bits or block compression the skin shows steps. They say how far the surface stands out along its
+normal:
 
     rest map:            millimetres = (value - {neutral_midlevel:g}) * {neutral_scale:g}
     the other two maps:  millimetres = (value - {wrinkle_midlevel:g}) * {wrinkle_scale:g}
 
+They belong to the plain model. A model that was exported with baked wrinkles has them in its shape and its keys.
+
 How to blend them
 -----------------
-1. In the vertex shader, or once a frame on the processor, compute the tension of each vertex from its edges, at rest
-   and now (lengths in metres):
+1. Once a frame, in a compute shader or on the processor (a vertex shader does not see its neighbours), compute the
+   tension of each vertex from its edges, at rest and now, after the keys and the bones; lengths in metres, so in an
+   engine that counts centimetres divide them by 100:
 
        tension = mean over the vertex's edges of tanh({gain:g} * (length at rest - length now) / 2)
 
    It is above 0 where the skin is compressed, below 0 where it is stretched, and does not change when the head moves.
-2. Hand it to the pixel shader and weigh the maps:
+   - Count the edges of the quads, without the diagonals that triangulation adds: with them the result is wrong by
+     a third or more. The FBX and USD files hold the quads; glTF knows triangles only.
+   - Engines split vertices at the seams of the UVs: treat those at one place at rest as one vertex.
+2. Hand it to the pixel shader, interpolated over the triangle, and weigh the maps there:
 
        c = clamp( tension / {full_compression:g}, 0, 1)
        e = clamp(-tension / {full_stretch:g}, 0, 1)
        millimetres = rest + c * (compressed - rest) + e * (expanded - rest)
 
-3. Use the result as displacement, or as the height of a bump map (its slope turned into a normal).
+3. Use the result as displacement, or as the height of a bump map: its slope over the surface, millimetres by
+   millimetres, tilts the normal.
 
-Without vertex access: weigh the maps by the values of the ARKit shapes instead, one mask a region: browInnerUp and
-browOuterUp for the forehead, browDown for the space between the brows, eyeSquint and mouthSmile for the outer corners
-of the eyes, mouthSmile and noseSneer for the folds beside the nose, mouthShrugLower for the chin. It is coarser, and
-looks right for single expressions.
+Cheaper: compute the tension of each key alone once, keep it for every vertex, and each frame add up those of the keys,
+times their values; then go on with step 2. It is exact for one key at 1, and rough where several strong keys move the
+same skin.
+
+Without any of that: weigh the maps by the values of the ARKit shapes, one mask a region: browInnerUp and browOuterUp
+for the forehead, browDown for the space between the brows, eyeSquint and mouthSmile for the outer corners of the eyes,
+mouthSmile and noseSneer for the folds beside the nose, mouthShrugLower for the chin. It is coarser, and looks right
+for single expressions.
 """
 
 

@@ -15,6 +15,7 @@ from ..scene.scene_settings import match_photo
 from .avatar_properties import camera_of, head_of
 from .guarded_operator import FINISHED, UNDOABLE, GuardedOperator
 from .import_operators import package_of
+from .local_view import enclosing_object, show_alone
 from .neutral_shape import read_neutral, set_neutral, write_neutral
 from .place_avatar import leave_mode
 from .texts import TEXTS, text
@@ -59,7 +60,14 @@ class LIKENESS_OT_view_from_photo(AvatarOperator, bpy.types.Operator):
         if view.shading.type == "SOLID":
             # grey beside a photo tells nothing
             view.shading.type = "MATERIAL"
+        self._clear_view(context, view, head)
         return FINISHED
+
+    def _clear_view(self, context: bpy.types.Context, view: bpy.types.SpaceView3D, head: bpy.types.Object) -> None:
+        """Say what is around the head, and leave it out of the view."""
+        other = enclosing_object(context, head) if view.local_view is None else None
+        if other is not None and show_alone(view, context.window, head):
+            self.report({"INFO"}, text("view.alone", name=other.name))
 
 
 def _view_of(context: bpy.types.Context) -> bpy.types.SpaceView3D:

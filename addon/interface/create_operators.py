@@ -142,7 +142,7 @@ class LIKENESS_FH_photo(bpy.types.FileHandler):
 
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:
-        """3D views; in their main region Blender itself takes images before any file handler is asked."""
+        """3D views; Blender asks which of its own ways to take a picture, or ours, is meant."""
         return context.area is not None and context.area.type == "VIEW_3D"
 
 

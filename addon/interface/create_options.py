@@ -8,6 +8,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
 
 from ..exchange.errors import LikenessError
+from ..exchange.worker_messages import PhotoOptions
 from .orders import AvatarSettings, ImportOptions
 from .preferences import preference_values
 from .texts import CONTEXT, TEXTS, text
@@ -20,7 +21,7 @@ _MOST_FACES = 32
 # as the backend: the longest lens that is made; 0 = from the photo
 _LONGEST_FOCAL_MM = 1500.0
 _SHORTEST_FOCAL_MM = 5.0
-MADE_OPTIONS = ("head_model", "texture_px", "face", "camera", "focal_mm")
+MADE_OPTIONS = ("head_model", "texture_px", "face", "camera", "focal_mm", "wrinkle_age")
 BUILT_OPTIONS = ("photo_camera", "photo_light", "photo_expression", "match_render", "at_cursor")
 
 
@@ -40,6 +41,9 @@ class MadeOptions:
     face: IntProperty(min=0, max=_MOST_FACES, **_words("option.face"))
     camera: EnumProperty(items=_items("option.camera", _CAMERAS), **_words("option.camera"))
     focal_mm: FloatProperty(min=0, max=_LONGEST_FOCAL_MM, precision=0, **_words("option.focal"))
+    wrinkle_age: FloatProperty(
+        default=PhotoOptions.wrinkle_age, min=0, max=1, subtype="FACTOR", **_words("option.wrinkle_age")
+    )
 
 
 class BuiltOptions:
@@ -80,7 +84,13 @@ def avatar_settings(options: MadeOptions) -> AvatarSettings:
     focal = max(options.focal_mm, _SHORTEST_FOCAL_MM) if options.focal_mm else None
     is_perspective = options.camera == "perspective"
     return AvatarSettings(
-        head, int(options.texture_px), options.face, is_perspective, focal if is_perspective else None
+        head=head,
+        texture_px=int(options.texture_px),
+        face=options.face,
+        perspective=is_perspective,
+        focal_35mm_mm=focal if is_perspective else None,
+        # the property's single precision would show in the package's record
+        wrinkle_age=round(options.wrinkle_age, 4),
     )
 
 
@@ -97,6 +107,7 @@ def draw_made_options(layout: bpy.types.UILayout, options: MadeOptions) -> None:
         column.prop(options, name)
     if options.camera == "perspective":
         column.prop(options, "focal_mm")
+    column.prop(options, "wrinkle_age")
 
 
 def draw_built_options(layout: bpy.types.UILayout, options: BuiltOptions) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
 
 from ..expressions.keying import Easing, auto_key, clear_expression, key_expression
 from ..expressions.presets import PRESETS
 from ..scene.photo_state import AvatarState
-from .active_avatar import active_avatar, posed_avatar, why_not_posed
+from .active_avatar import active_avatar, has_active_avatar, posed_avatar, why_not_posed
 from .expression_state import (
     add_expression,
     has_photo_state,
@@ -23,7 +21,7 @@ from .expression_state import (
 )
 from .guarded_operator import CANCELLED, FINISHED, UNDOABLE, GuardedOperator
 from .texts import CONTEXT, TEXTS, text
-from .user_folders import cache_folder
+from .user_folders import copied_expression_file
 
 REPLACE, ADD = "REPLACE", "ADD"
 # stronger than the preset, as far as the keys' ranges go
@@ -57,8 +55,16 @@ class ShownMode:
     )
 
 
-class LIKENESS_PG_posing(ShownStrength, ShownMode, bpy.types.PropertyGroup):
-    """On the scene: what the Presets panel shows."""
+class KeyedEasing:
+    """Mixin: over how many frames an expression comes and goes."""
+
+    frames_in: IntProperty(default=_EASE_FRAMES, min=0, soft_max=_MOST_FRAMES, **words("expression.in"))
+    hold: IntProperty(default=0, min=0, soft_max=_MOST_FRAMES, **words("expression.hold"))
+    frames_out: IntProperty(default=_EASE_FRAMES, min=0, soft_max=_MOST_FRAMES, **words("expression.out"))
+
+
+class LIKENESS_PG_posing(ShownStrength, ShownMode, KeyedEasing, bpy.types.PropertyGroup):
+    """On the scene: what the Expression panel and its presets are set to."""
 
 
 class ExpressionOperator(GuardedOperator):
@@ -138,14 +144,11 @@ class LIKENESS_OT_show_photo_expression(ExpressionOperator, ShownStrength, bpy.t
         return FINISHED
 
 
-class LIKENESS_OT_key_expression(ExpressionOperator, bpy.types.Operator):
+class LIKENESS_OT_key_expression(ExpressionOperator, KeyedEasing, bpy.types.Operator):
     bl_idname = "likeness.key_expression"
     bl_label = TEXTS["expression.key"]
     bl_description = TEXTS["expression.key.tip"]
 
-    frames_in: IntProperty(default=_EASE_FRAMES, min=0, soft_max=_MOST_FRAMES, **words("expression.in"))
-    hold: IntProperty(default=0, min=0, soft_max=_MOST_FRAMES, **words("expression.hold"))
-    frames_out: IntProperty(default=_EASE_FRAMES, min=0, soft_max=_MOST_FRAMES, **words("expression.out"))
     joints: BoolProperty(default=True, **words("expression.joints"))
 
     def perform(self, context: bpy.types.Context) -> set[str]:
@@ -170,7 +173,7 @@ class LIKENESS_OT_copy_expression(ExpressionOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """A linked avatar can be copied from as well."""
-        found = active_avatar(context) is not None
+        found = has_active_avatar(context)
         if not found:
             cls.poll_message_set(why_not_posed(context))
         return found
@@ -228,11 +231,6 @@ class LIKENESS_OT_reset_expression(ExpressionOperator, bpy.types.Operator):
             show_state(avatar, AvatarState({}, {}), joints=False)
         auto_key(context, avatar, self.joints)
         return FINISHED
-
-
-def copied_expression_file() -> Path:
-    """Where Copy keeps what Paste shows, for every Blender of this user."""
-    return cache_folder() / "copied_expression.json"
 
 
 CLASSES = (

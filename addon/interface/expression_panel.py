@@ -12,11 +12,11 @@ from ..exchange.arkit import ARKIT_NAMES
 from ..expressions.avatar_parts import AvatarParts
 from ..expressions.eye_target import find_eye_target
 from ..expressions.presets import PRESETS, PresetGroup
-from .active_avatar import active_avatar, why_not_posed
+from .active_avatar import active_avatar, may_have_avatar, why_not_posed
 from .expression_operators import LIKENESS_PG_posing
 from .panels import LikenessPanel
 from .session import has_session
-from .texts import TEXTS, text
+from .texts import CONTEXT, TEXTS, text
 
 _CLOSED = frozenset({"DEFAULT_CLOSED"})
 _WORDS = re.compile(r"[A-Z][a-z]*")
@@ -32,7 +32,7 @@ _REGIONS = {
 }
 # name of the joint, what is turned, its axis in the bone's own rotation (`joint_axes` says which way is which)
 _NECK = (("expression.nod", 0), ("expression.turn", 1), ("expression.tilt", 2))
-_JAW = (("expression.open", 0), ("expression.sideways", 2))
+_JAW = (("expression.open", 0), ("expression.right", 2))
 _EYES = (("expression.down", 0), ("expression.right", 2))
 # how much of a row the slider's name takes, by eye, at the sidebar's usual width
 _NAME_SHARE = 0.36
@@ -74,25 +74,33 @@ _ARKIT = frozenset(ARKIT_NAMES)
 _NOT_POSED = ("Basis", "corrective_")
 
 
-class ExpressionPanel(LikenessPanel):
-    """Mixin: only with an avatar."""
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """There is an avatar."""
-        return has_session() and active_avatar(context) is not None
-
-
-class ExpressionPart(ExpressionPanel):
-    """Mixin: a folded part of the Expression panel."""
+class ExpressionPart(LikenessPanel):
+    """Mixin: a folded part of the Expression panel, which Blender only draws with it."""
 
     bl_parent_id = "LIKENESS_PT_expression"
     bl_options = _CLOSED
 
+    def draw(self, context: bpy.types.Context) -> None:
+        """Called by Blender."""
+        avatar = active_avatar(context)
+        # without one, the panel above says so
+        if avatar is not None:
+            self.draw_for(avatar, context)
 
-class LIKENESS_PT_expression(ExpressionPanel, bpy.types.Panel):
+    def draw_for(self, avatar: AvatarParts, context: bpy.types.Context) -> None:
+        """Draw the part for an avatar."""
+        raise NotImplementedError
+
+
+class LIKENESS_PT_expression(LikenessPanel, bpy.types.Panel):
     bl_idname = "LIKENESS_PT_expression"
     bl_label = TEXTS["expression"]
+    bl_options = _CLOSED
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There is an avatar."""
+        return has_session() and may_have_avatar(context)
 
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
@@ -100,9 +108,7 @@ class LIKENESS_PT_expression(ExpressionPanel, bpy.types.Panel):
         if reason:
             self.layout.label(text=reason, icon="LIBRARY_DATA_DIRECT", translate=False)
             return
-        row = self.layout.row()
-        row.scale_y = 1.2
-        row.operator("likeness.key_expression", icon="KEY_HLT")
+        _draw_keying(self.layout.column(align=True), context.scene.likeness_posing)
         row = self.layout.row(align=True)
         row.operator("likeness.copy_expression", icon="COPYDOWN", text="")
         row.operator("likeness.paste_expression", icon="PASTEDOWN", text="").mirrored = False
@@ -112,12 +118,23 @@ class LIKENESS_PT_expression(ExpressionPanel, bpy.types.Panel):
         row.operator("likeness.reset_expression", icon="LOOP_BACK", text=text("expression.reset"), translate=False)
 
 
+def _draw_keying(column: bpy.types.UILayout, posing: LIKENESS_PG_posing) -> None:
+    """The button that keys, and over how many frames."""
+    row = column.row()
+    row.scale_y = 1.2
+    button = row.operator("likeness.key_expression", icon="KEY_HLT")
+    button.frames_in, button.hold, button.frames_out = posing.frames_in, posing.hold, posing.frames_out
+    row = column.row(align=True)
+    for name in ("frames_in", "hold", "frames_out"):
+        row.prop(posing, name)
+
+
 class LIKENESS_PT_presets(ExpressionPart, bpy.types.Panel):
     bl_idname = "LIKENESS_PT_presets"
     bl_label = TEXTS["expression.presets"]
 
-    def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
+    def draw_for(self, avatar: AvatarParts, context: bpy.types.Context) -> None:
+        """The buttons, by group."""
         layout, posing = self.layout, context.scene.likeness_posing
         layout.prop(posing, "strength", slider=True)
         layout.row(align=True).prop(posing, "mode", expand=True)
@@ -130,12 +147,12 @@ class LIKENESS_PT_presets(ExpressionPart, bpy.types.Panel):
 def _draw_presets(layout: bpy.types.UILayout, group: PresetGroup, posing: LIKENESS_PG_posing) -> None:
     """A group's buttons; visemes are told apart by their short names, the sounds are in the tooltips."""
     column = layout.column(align=True)
-    column.label(text=group.value)
+    column.label(text=group.value, text_ctxt=CONTEXT)
     grid = column.grid_flow(row_major=True, columns=_COLUMNS[group], even_columns=True, align=True)
     for preset in PRESETS.values():
         if preset.group is group:
             label = preset.label.partition(" (")[0] if group is PresetGroup.VISEME else preset.label
-            button = grid.operator("likeness.show_preset", text=label)
+            button = grid.operator("likeness.show_preset", text=label, text_ctxt=CONTEXT)
             button.preset, button.strength, button.mode = preset.name, posing.strength, posing.mode
 
 
@@ -143,29 +160,38 @@ class LIKENESS_PT_sliders(ExpressionPart, bpy.types.Panel):
     bl_idname = "LIKENESS_PT_sliders"
     bl_label = TEXTS["expression.sliders"]
 
-    def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
-        avatar = active_avatar(context)
+    def draw_for(self, avatar: AvatarParts, context: bpy.types.Context) -> None:
+        """ARKit's, by region."""
         keys = avatar.shape_keys.key_blocks
         for region, label in _REGIONS.items():
             header, body = self.layout.panel(f"LIKENESS_{region}", default_closed=True)
             header.label(text=text(label), translate=False)
             if body is not None:
                 column = body.column(align=True)
+                if any(len(row.keys) > 1 for row in _ROWS[region]):
+                    _draw_sides(column)
                 for row in _ROWS[region]:
                     _draw_sliders(column, row, keys)
+
+
+def _draw_sides(column: bpy.types.UILayout) -> None:
+    """Titles of the columns."""
+    split = column.split(factor=_NAME_SHARE, align=True)
+    split.label(text="")
+    titles = split.row(align=True)
+    for side in ("expression.left", "expression.right_side"):
+        titles.label(text=text(side), translate=False)
 
 
 def _draw_sliders(column: bpy.types.UILayout, row: SliderRow, keys: bpy.types.bpy_prop_collection) -> None:
     """The sliders of one line, each with Blender's own keying and undo."""
     split = column.split(factor=_NAME_SHARE, align=True)
-    split.label(text=row.label)
+    split.label(text=row.label, text_ctxt=CONTEXT)
     sliders = split.row(align=True)
-    letters = ("",) if len(row.keys) == 1 else (text("expression.left_letter"), text("expression.right_letter"))
-    for name, letter in zip(row.keys, letters, strict=True):
+    for name in row.keys:
         key = keys.get(name)
         if key is not None:
-            sliders.prop(key, "value", text=letter, slider=True, translate=False)
+            sliders.prop(key, "value", text="", slider=True)
 
 
 class LIKENESS_UL_own_keys(bpy.types.UIList):
@@ -187,16 +213,16 @@ class LIKENESS_UL_own_keys(bpy.types.UIList):
 
 def own_keys(keys: bpy.types.bpy_prop_collection) -> Sequence[tuple[str, bool]]:
     """The name of each key, and whether it is the head model's own or the artist's."""
-    return [(name, name not in _ARKIT and not name.startswith(_NOT_POSED)) for name in keys.keys()]
+    names = keys.keys()
+    return [(name, name not in _ARKIT and not name.startswith(_NOT_POSED)) for name in names]
 
 
 class LIKENESS_PT_own_keys(ExpressionPart, bpy.types.Panel):
     bl_idname = "LIKENESS_PT_own_keys"
     bl_label = TEXTS["expression.own"]
 
-    def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
-        avatar = active_avatar(context)
+    def draw_for(self, avatar: AvatarParts, context: bpy.types.Context) -> None:
+        """A list, since there may be hundreds."""
         self.layout.template_list(
             LIKENESS_UL_own_keys.bl_idname, "", avatar.shape_keys, "key_blocks", avatar.mesh, "active_shape_key_index",
             rows=_SHORTEST_LIST, maxrows=_LONGEST_LIST,
@@ -207,9 +233,9 @@ class LIKENESS_PT_bones(ExpressionPart, bpy.types.Panel):
     bl_idname = "LIKENESS_PT_bones"
     bl_label = TEXTS["expression.bones"]
 
-    def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
-        avatar, layout = active_avatar(context), self.layout
+    def draw_for(self, avatar: AvatarParts, context: bpy.types.Context) -> None:
+        """Their rotations, and the eye target."""
+        layout = self.layout
         if avatar.armature is None:
             layout.label(text=text("eyes.no_rig"), translate=False)
             return
@@ -246,11 +272,11 @@ class LIKENESS_PT_motion(ExpressionPart, bpy.types.Panel):
     bl_idname = "LIKENESS_PT_motion"
     bl_label = TEXTS["expression.motion"]
 
-    def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
+    def draw_for(self, avatar: AvatarParts, context: bpy.types.Context) -> None:
+        """What makes keys by the dozen."""
         column = self.layout.column(align=True)
         column.operator("likeness.key_blinks", icon="HIDE_ON")
-        column.operator("likeness.import_live_link", icon="IMPORT")
+        column.operator("likeness.import_live_link", text=text("recording.button"), icon="IMPORT", translate=False)
 
 
 CLASSES = (

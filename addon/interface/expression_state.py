@@ -95,7 +95,9 @@ def write_copied_state(path: Path, state: AvatarState) -> None:
         path.write_text(json.dumps({"expression": state.expression, "pose": turns}), encoding="utf-8")
     except OSError as error:
         raise LikenessError(
-            "copy_unwritable", text("expression.copy.unwritable", folder=path.parent), text("error.place.hint")
+            "copy_unwritable",
+            text("expression.copy.unwritable", folder=path.parent),
+            text("expression.copy.unwritable.hint"),
         ) from error
 
 

@@ -10,6 +10,7 @@ from bpy.props import StringProperty
 from ..exchange.avatar_package import DESCRIPTION_FILE
 from .create_options import BuiltOptions, copy_options, draw_built_options, import_options
 from .guarded_operator import FINISHED, UNDOABLE_WITH_PRESETS, GuardedOperator
+from .local_view import enclosing_object
 from .place_avatar import place_avatar
 from .texts import TEXTS, text
 
@@ -36,8 +37,18 @@ class LIKENESS_OT_import_package(GuardedOperator, BuiltOptions, bpy.types.Operat
     def perform(self, context: bpy.types.Context) -> set[str]:
         """Build it."""
         avatar = place_avatar(context, package_of(self.filepath), import_options(self))
-        self.report({"INFO"}, text("import.done", name=avatar.mesh.name))
+        self.report({"INFO"}, _arrival(context, avatar.mesh))
         return FINISHED
+
+
+def _arrival(context: bpy.types.Context, head: bpy.types.Object) -> str:
+    """What is said of an avatar that is there: also what hides it, so that nobody looks for it in vain."""
+    # the new objects' places are not worked out yet
+    context.view_layer.update()
+    other = enclosing_object(context, head)
+    if other is None:
+        return text("import.done", name=head.name)
+    return text("import.hidden", name=head.name, other=other.name)
 
 
 def package_of(filepath: str) -> Path:

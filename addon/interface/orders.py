@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..exchange.errors import LikenessError
-from ..exchange.worker_messages import FaceCrop
+from ..exchange.worker_messages import FaceCrop, PhotoOptions
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class AvatarSettings:
         texture_px: side of the texture.
         face: which one, 1 = the largest; 0 = ask if there are several.
         perspective: camera with perspective; focal_35mm_mm: its focal length (None: EXIF).
+        wrinkle_age: of the skin, 0 (smooth) to 1 (old).
     """
 
     head: str | None = None
@@ -44,6 +45,7 @@ class AvatarSettings:
     face: int = 0
     perspective: bool = False
     focal_35mm_mm: float | None = None
+    wrinkle_age: float = PhotoOptions.wrinkle_age
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,33 @@ class FinishedAvatar:
     name: str
     scene_uid: int
     options: ImportOptions
+    wait: str = ""
+
+
+@dataclass(frozen=True)
+class BakeOrder:
+    """A bake of exact wrinkles.
+
+    Attributes:
+        head_uid: session uid of the head.
+        folder: of the images.
+        first, last: frames of the timeline.
+        states: file of what the head shows in them; it goes when the bake has ended.
+    """
+
+    head_uid: int
+    folder: Path
+    first: int
+    last: int
+    states: Path
+
+
+@dataclass
+class FinishedBake:
+    """A bake that waits to be shown; `wait` is the text key of the reason, empty before the first try."""
+
+    order: BakeOrder
+    title: str
     wait: str = ""
 
 

@@ -178,11 +178,7 @@ def _draw_jobs(layout: bpy.types.UILayout, now: Session) -> None:
     if job is None:
         return
     box = layout.box()
-    row = box.row()
-    row.label(text=job.title, icon="USER", translate=False)
-    button = row.operator("likeness.cancel", text=text("cancel"), icon="X", translate=False)
-    button.job = job.id
-    box.progress(factor=job.fraction, text=_progress_text(job))
+    draw_job(box, job)
     info = now.queue.worker_info
     if info is not None:
         device = info.device_name or info.device
@@ -192,6 +188,17 @@ def _draw_jobs(layout: bpy.types.UILayout, now: Session) -> None:
         row = box.row()
         row.label(text=text("create.waiting", count=waiting), translate=False)
         row.operator("likeness.cancel_all")
+
+
+def draw_job(layout: bpy.types.UILayout, job: Job) -> None:
+    """The job at work: its name, its bar, and the button that stops it."""
+    row = layout.row()
+    row.label(text=job.title, icon="USER", translate=False)
+    # no wider than its word, so that the title keeps the rest
+    end = row.row()
+    end.alignment = "RIGHT"
+    end.operator("likeness.cancel", text=text("cancel"), icon="X", translate=False).job = job.id
+    layout.progress(factor=job.fraction, text=_progress_text(job))
 
 
 def _progress_text(job: Job) -> str:

@@ -101,7 +101,8 @@ class LikenessPreferences(bpy.types.AddonPreferences):
         row.label(text=text("preferences.backend"), icon="PREFERENCES")
         row.operator("likeness.test_backend", text=text("preferences.test"))
         status = box.column()
-        for line in now.status.get("backend", text("preferences.not_tested")).splitlines():
+        untested = "preferences.not_tested" if now.backend_error is None else "preferences.not_set"
+        for line in now.status.get("backend", text(untested)).splitlines():
             status.label(text=line, translate=False)
         column = box.column()
         column.use_property_split = True
@@ -115,6 +116,8 @@ class LikenessPreferences(bpy.types.AddonPreferences):
             row.operator("likeness.stop_environment", text=text("preferences.create.cancel"))
         else:
             box.operator("likeness.create_environment", text=text("preferences.create"))
+            if now.backend_error is not None and not bpy.app.online_access:
+                box.label(text=text("preferences.create.offline"), icon="INFO", translate=False)
             if "environment" in now.status:
                 box.label(text=now.status["environment"], translate=False)
 

@@ -7,16 +7,26 @@ from bpy.props import PointerProperty
 
 from . import (
     avatar_operators,
+    bake_operators,
+    bake_panel,
     create_operators,
+    export_operators,
+    export_panel,
+    expression_operators,
+    expression_panel,
     face_picker,
     import_operators,
     job_operators,
+    motion_operators,
     panels,
     preference_operators,
+    wrinkle_operators,
+    wrinkle_panel,
 )
 from .avatar_properties import LIKENESS_PG_avatar
 from .backend_choice import chosen_environment, start_chosen_worker
 from .create_options import LIKENESS_PG_create
+from .expression_operators import LIKENESS_PG_posing
 from .extension_package import PACKAGE
 from .pictures import close_pictures, open_pictures
 from .preferences import LikenessPreferences
@@ -34,7 +44,16 @@ CLASSES = (
     *import_operators.CLASSES,
     *face_picker.CLASSES,
     *avatar_operators.CLASSES,
+    *expression_operators.CLASSES,
+    *motion_operators.CLASSES,
+    *wrinkle_operators.CLASSES,
+    *bake_operators.CLASSES,
+    *export_operators.CLASSES,
     *panels.CLASSES,
+    *expression_panel.CLASSES,
+    *wrinkle_panel.CLASSES,
+    *bake_panel.CLASSES,
+    *export_panel.CLASSES,
 )
 
 
@@ -45,18 +64,24 @@ def register() -> None:
         bpy.utils.register_class(cls)
     bpy.types.Object.likeness = PointerProperty(type=LIKENESS_PG_avatar)
     bpy.types.Scene.likeness = PointerProperty(type=LIKENESS_PG_create)
+    bpy.types.Scene.likeness_posing = PointerProperty(type=LIKENESS_PG_posing)
     open_pictures()
     open_session(start_chosen_worker, chosen_environment).ask_with(face_picker.ask_for_faces)
+    wrinkle_operators.follow_undo()
     bpy.types.TOPBAR_MT_file_import.append(_draw_import_menu)
+    bpy.types.TOPBAR_MT_file_export.append(export_panel.draw_export_menu)
     bpy.types.VIEW3D_MT_mesh_add.append(_draw_add_menu)
 
 
 def unregister() -> None:
     """Switch it off, whatever it is doing: the worker ends, running jobs with it."""
     bpy.types.VIEW3D_MT_mesh_add.remove(_draw_add_menu)
+    bpy.types.TOPBAR_MT_file_export.remove(export_panel.draw_export_menu)
     bpy.types.TOPBAR_MT_file_import.remove(_draw_import_menu)
+    wrinkle_operators.forget_undo()
     close_session()
     close_pictures()
+    del bpy.types.Scene.likeness_posing
     del bpy.types.Scene.likeness
     del bpy.types.Object.likeness
     for cls in reversed(CLASSES):

@@ -6,6 +6,7 @@ leave them pointing nowhere.
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from ..exchange.worker_messages import (
     HeadRequest,
     PhotoOptions,
     PhotoRequest,
+    WrinklesRequest,
 )
 from ..worker.job import Job, JobState
 from ..worker.job_queue import JobQueue
@@ -31,8 +33,9 @@ from .background_work import BackgroundWork, Work
 from .cache_content import empty_folder, folder_size
 from .failure_log import log_failure
 from .import_finished import import_finished
-from .orders import FaceChoice, Failure, FinishedAvatar, Order
+from .orders import BakeOrder, FaceChoice, Failure, FinishedAvatar, FinishedBake, Order
 from .redraw import redraw_panels
+from .show_finished_bake import show_finished_bake
 from .texts import size_text, text
 from .user_folders import cache_folder, free_package_folder
 
@@ -51,6 +54,7 @@ class Session:
     Attributes:
         queue: of jobs; work: in threads.
         finished: avatars that wait to come into the scene; choices: photos with several faces.
+        bakes: baked wrinkles that wait to be shown.
         failure: the last one that was not dismissed.
         backend_error: why no backend can be started; None where one is chosen.
         status: short texts of the preferences by key (backend, flame, cache, environment).
@@ -62,11 +66,13 @@ class Session:
         self.queue = JobQueue(start_worker, self._end_job)
         self.work = BackgroundWork()
         self.finished: list[FinishedAvatar] = []
+        self.bakes: list[FinishedBake] = []
         self.choices: list[FaceChoice] = []
         self.failure: Failure | None = None
         self.status: dict[str, str] = {}
         self._orders: dict[str, Order] = {}
         self._places: dict[str, Path] = {}
+        self._bake_orders: dict[str, BakeOrder] = {}
         self._on_choice: Callable[[FaceChoice], None] | None = None
         # Blender knows a timer by the very object
         self._timer = self.tick
@@ -99,6 +105,18 @@ class Session:
         folder = free_package_folder(name, set(self._places.values()))
         request = HeadRequest(str(folder), HeadOptions(order.settings.head, name, order.settings.texture_px))
         return self._add(request, name, order, folder)
+
+    def order_bake(self, order: BakeOrder, request: WrinklesRequest, title: str) -> Job:
+        """Bake exact wrinkles."""
+        job = self.queue.add(request, title)
+        self._bake_orders[job.id] = order
+        self.run_timer()
+        return job
+
+    def bake_folders(self, but_of: int) -> set[Path]:
+        """The folders that bakes in the queue or waiting to be shown fill, but those of one head (its session uid)."""
+        orders = [*self._bake_orders.values(), *(bake.order for bake in self.bakes)]
+        return {order.folder for order in orders if order.head_uid != but_of}
 
     def check_head(self, path: str) -> None:
         """Have a head file checked; the outcome stands in `status` under "flame"."""
@@ -149,6 +167,7 @@ class Session:
             texture_px=settings.texture_px,
             perspective=settings.perspective,
             focal_35mm_mm=settings.focal_35mm_mm,
+            wrinkle_age=settings.wrinkle_age,
         )
         return self._add(PhotoRequest(str(order.photo), str(folder), options), name, order, folder)
 
@@ -202,7 +221,12 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether a timer is needed."""
-        return self.queue.busy or self.work.busy or any(avatar.wait != "wait.scene" for avatar in self.finished)
+        return (
+            self.queue.busy
+            or self.work.busy
+            or bool(self.bakes)
+            or any(avatar.wait != "wait.scene" for avatar in self.finished)
+        )
 
     def run_timer(self) -> None:
         """Let the timer run; it ends by itself when there is nothing to do."""
@@ -216,6 +240,8 @@ class Session:
         changed |= self.work.poll()
         if self.finished:
             changed |= self._import_next()
+        if self.bakes:
+            changed |= self._show_next_bake()
         if changed:
             redraw_panels()
         if self.queue.busy or self.work.busy:
@@ -228,7 +254,10 @@ class Session:
             bpy.app.timers.unregister(self._timer)
         self.queue.close()
         self.work.close(_STOP_WORK_S)
+        for order in self._bake_orders.values():
+            _forget_states(order)
         self.finished.clear()
+        self.bakes.clear()
         self.choices.clear()
 
     def ask_with(self, open_dialog: Callable[[FaceChoice], None]) -> None:
@@ -250,6 +279,19 @@ class Session:
             self.finished.remove(avatar)
         return avatar.wait != before or not avatar.wait
 
+    def _show_next_bake(self) -> bool:
+        """Let the first finished bake be played, or say why not yet; returns whether anything changed."""
+        bake = self.bakes[0]
+        before = bake.wait
+        try:
+            bake.wait = show_finished_bake(bake)
+        except LikenessError as error:
+            self._fail(bake.title, error)
+            bake.wait = ""
+        if not bake.wait:
+            self.bakes.remove(bake)
+        return bake.wait != before or not bake.wait
+
     # --- ends of jobs -------------------------------------------------------------------------------------------------
 
     def _end_job(self, job: Job) -> None:
@@ -259,6 +301,8 @@ class Session:
             self._fail(job.title, job.error)
         if isinstance(job.request, CheckHeadRequest):
             self._end_check(job)
+        elif isinstance(job.request, WrinklesRequest):
+            self._end_bake(job)
         elif job.state is JobState.DONE and isinstance(job.result, FacesResult):
             self._end_faces(order, job.result)
         elif job.state is JobState.DONE:
@@ -269,6 +313,12 @@ class Session:
             self.status["flame"] = job.result.words
         else:
             self.status["flame"] = str(job.error)
+
+    def _end_bake(self, job: Job) -> None:
+        order = self._bake_orders.pop(job.id)
+        _forget_states(order)
+        if job.state is JobState.DONE:
+            self.bakes.append(FinishedBake(order, job.title))
 
     def _end_faces(self, order: Order, result: FacesResult) -> None:
         if len(result.faces) < 2:
@@ -289,6 +339,12 @@ class Session:
     def _fail(self, title: str, error: LikenessError) -> None:
         self.failure = Failure(title, error)
         log_failure(title, error)
+
+
+def _forget_states(order: BakeOrder) -> None:
+    # a worker that was killed may hold the file a moment longer
+    with contextlib.suppress(OSError):
+        order.states.unlink(missing_ok=True)
 
 
 _session: Session | None = None

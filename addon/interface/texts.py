@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import bpy
 
+from .animation_texts import ANIMATION_TEXTS
+from .bake_texts import BAKE_TEXTS
+
 CONTEXT = "Likeness"
 
 TEXTS: dict[str, str] = {
@@ -44,18 +47,20 @@ TEXTS: dict[str, str] = {
     "option.camera.perspective.tip": "With the focal length of the photo's EXIF data, else 50 mm; for close portraits",
     "option.focal": "Focal Length",
     "option.focal.tip": "Focal length as on 35 mm film; 0 takes it from the photo's EXIF data",
+    "option.wrinkle_age": "Wrinkle Age",
+    "option.wrinkle_age.tip": "Age of the skin, 0 smooth to 1 old: how deep wrinkles get, how much stays at rest",
     "option.photo_camera": "Photo Camera",
     "option.photo_camera.tip": "Add a camera that stands where the photo was taken, with the photo behind the head",
     "option.photo_light": "Photo Light",
     "option.photo_light.tip": "Add lights like the photo's; the scene's world is replaced by one that goes with them",
     "option.photo_expression": "Photo Expression",
     "option.photo_expression.tip": "Show the photo's expression and pose; neutral otherwise",
-    "option.match_render": "Match Render to Photo",
+    "option.match_render": "Match Render",
     "option.match_render.tip": "Give the scene the photo's camera, its size in pixels and its plain colours",
     "option.at_cursor": "At 3D Cursor",
     "option.at_cursor.tip": "Put the avatar at the 3D cursor; at the world's origin otherwise",
     # Operators
-    "photo": "Photo as Avatar…",
+    "photo": "Photo as Avatar",
     "photo.button": "Photo…",
     "photo.menu": "Photo as Avatar",
     "photo.tip": "Make a head avatar of each photo that you choose",
@@ -113,6 +118,7 @@ TEXTS: dict[str, str] = {
     "import.tip": "Build the avatar of a package in the scene",
     "import.path": "Avatar package",
     "import.done": "{name} is in the scene",
+    "import.hidden": "{name} is in the scene, hidden inside {other}",
     "scene.linked": "The scene {name} is linked from another file and cannot take an avatar.",
     "scene.linked.hint": "Open a scene of this file.",
     "mode.stuck": "The current mode cannot be left.",
@@ -132,6 +138,7 @@ TEXTS: dict[str, str] = {
     "avatar.poll": "Select an avatar that Likeness made",
     "view": "View from Photo",
     "view.tip": "Look through the photo's camera, with the photo behind the head; sets the render size to the photo's",
+    "view.alone": "{name} hides the avatar, which is shown alone: View > Local View shows everything again",
     "view.no_photo": "This head was made without a photo.",
     "view.no_photo.hint": "Make an avatar of a photo first.",
     "view.no_view": "There is no 3D view to look through.",
@@ -227,6 +234,8 @@ TEXTS: dict[str, str] = {
     "error.closed.hint": "Enable it in Preferences > Add-ons.",
     "error.place": "No avatar can be written to {folder}: {reason}.",
     "error.place.hint": "Save the .blend in a folder that you may write to.",
+    **ANIMATION_TEXTS,
+    **BAKE_TEXTS,
 }
 
 # locale (as in Preferences > Interface > Language) -> (CONTEXT, English text) -> translated text

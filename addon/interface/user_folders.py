@@ -47,6 +47,11 @@ def log_file() -> Path:
     return user_folder() / "likeness.log"
 
 
+def copied_expression_file() -> Path:
+    """Where Copy Expression keeps what Paste Expression shows, for every Blender of this user."""
+    return user_folder() / "copied_expression.json"
+
+
 def packages_folder() -> Path:
     """Beside the saved .blend, or in the user's folder."""
     if bpy.data.filepath:

@@ -1,7 +1,8 @@
-"""A portrait studio for previews: a camera that looks at the head from a chosen side, and three soft lights."""
+"""A portrait studio for previews: a camera that looks at the head from a chosen side, and soft lights."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import bpy
@@ -71,11 +72,12 @@ def studio_view(vertices: np.ndarray, joints: np.ndarray, turn_radians: float, s
     return PhotoView.of_photo(camera, np.array([0.0, turn_radians, 0.0]), middle)
 
 
-def make_studio(scene: bpy.types.Scene) -> bpy.types.Object:
-    """Give a scene a camera with three lights fixed to it, and an even world.
+def make_studio(scene: bpy.types.Scene, lights: Sequence[SoftLight] = THREE_POINT_LIGHT) -> bpy.types.Object:
+    """Give a scene a camera with lights fixed to it, and an even world.
 
     Args:
         scene: without camera or lights of its own.
+        lights: stand still beside the camera.
 
     Returns:
         The camera; aim it with `aim_camera`.
@@ -83,7 +85,7 @@ def make_studio(scene: bpy.types.Scene) -> bpy.types.Object:
     camera = bpy.data.objects.new("Studio camera", bpy.data.cameras.new("Studio camera"))
     scene.collection.objects.link(camera)
     scene.camera = camera
-    for number, light in enumerate(THREE_POINT_LIGHT, start=1):
+    for number, light in enumerate(lights, start=1):
         _add_light(f"Studio light {number}", light, camera, scene)
     scene.world = bpy.data.worlds.new("Studio world")
     nodes = NodeBuilder(node_tree_of(scene.world))

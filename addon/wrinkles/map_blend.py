@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import bpy
 
+from ..scene.shader_nodes import socket
 from .group_builder import GroupBuilder
 
 NEUTRAL_MIDLEVEL, NEUTRAL_SCALE = "Neutral Midlevel", "Neutral Scale (mm)"
@@ -39,14 +40,28 @@ MAP_FIGURES = (
 )
 
 
+@dataclass(frozen=True)
+class ExactHeight:
+    """What a frame's exact image adds to the blend.
+
+    Attributes:
+        height_mm: what it holds here, millimetres.
+        weight: 1 takes it in place of the maps by tension, 0 leaves it out.
+    """
+
+    height_mm: bpy.types.NodeSocket
+    weight: bpy.types.NodeSocket
+
+
 def blend_heights(
     nodes: GroupBuilder,
     location: tuple[float, float],
     weights: bpy.types.NodeSocket,
     figures: bpy.types.Node,
     samples: Sequence[bpy.types.NodeSocket],
+    exact: ExactHeight,
 ) -> bpy.types.NodeSocket:
-    """Add the nodes of D = rest * N + wrinkles * (w_c (C - N) + w_e (E - N)).
+    """Add the nodes of D = rest * N + wrinkles * (w_c (C - N) + w_e (E - N)), or rest * N + wrinkles * (X - N).
 
     Args:
         nodes: of the group.
@@ -54,6 +69,7 @@ def blend_heights(
         weights: vector (rest, wrinkles, tension).
         figures: a Group Input node with MAP_FIGURES.
         samples: what the neutral, compressed and expanded maps hold here, 0-1.
+        exact: the frame's own displacement X.
 
     Returns:
         The displacement in millimetres.
@@ -78,8 +94,13 @@ def blend_heights(
         )
         change = nodes.calculate("SUBTRACT", (x + 440, level), height, neutral, label="Less neutral")
         changes.append(nodes.calculate("MULTIPLY", (x + 640, level), change, weight))
-    total = nodes.calculate("ADD", (x + 820, y - 300), *changes)
-    dynamic = nodes.calculate("MULTIPLY", (x + 820, y - 100), total, wrinkles, label="Wrinkles")
+    played = nodes.calculate("ADD", (x + 820, y - 300), *changes, label="By tension")
+    of_frame = nodes.calculate("SUBTRACT", (x + 640, y - 900), exact.height_mm, neutral, label="Exact less neutral")
+    total = nodes.add("ShaderNodeMix", (x + 820, y - 500), "Exact or by tension")
+    for name, value in (("Factor", exact.weight), ("A", played), ("B", of_frame)):
+        nodes.link_socket(value, total, name)
+    change = socket(total.outputs, "Result")
+    dynamic = nodes.calculate("MULTIPLY", (x + 820, y - 100), change, wrinkles, label="Wrinkles")
     static = nodes.calculate("MULTIPLY", (x + 820, y + 100), neutral, rest, label="At rest")
     return nodes.calculate("ADD", (x + 1000, y), static, dynamic, label="Millimetres")
 

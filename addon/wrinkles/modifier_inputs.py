@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import bpy
@@ -55,6 +56,35 @@ def input_path(modifier: bpy.types.NodesModifier, name: str) -> str:
     if _INPUTS_ARE_PROPERTIES:
         return f"{owner}.properties.inputs.{identifier}.value"
     return f'{owner}["{identifier}"]'
+
+
+def shown_inputs(
+    modifier: bpy.types.NodesModifier, names: Sequence[str]
+) -> Iterator[tuple[str, bpy.types.bpy_struct, str]]:
+    """What a layout needs to draw inputs as Blender draws its own: with keys, drivers and undo.
+
+    The group is looked through once, since panels are drawn often.
+
+    Args:
+        modifier: with its node group.
+        names: of the inputs; those that the group lacks are left out.
+
+    Yields:
+        Name, owner of the property, and the property's name for `UILayout.prop`.
+    """
+    identifiers = {
+        item.name: item.identifier
+        for item in modifier.node_group.interface.items_tree
+        if item.item_type == "SOCKET" and item.in_out == "INPUT"
+    }
+    for name in names:
+        identifier = identifiers.get(name)
+        if identifier is None:
+            continue
+        if _INPUTS_ARE_PROPERTIES:
+            yield name, getattr(modifier.properties.inputs, identifier), "value"
+        else:
+            yield name, modifier, f'["{identifier}"]'
 
 
 def _socket(modifier: bpy.types.NodesModifier, name: str) -> bpy.types.NodeTreeInterfaceSocket:

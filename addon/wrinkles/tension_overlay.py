@@ -38,8 +38,22 @@ def set_tension_overlay(mesh_object: bpy.types.Object, on: bool) -> None:
     _activate_colour(mesh_object.data, on)
     if on:
         _shade_views()
-    elif not any(has_tension_overlay(item) for item in bpy.data.objects if item.type == "MESH"):
+    elif not _any_shown():
         _restore_views()
+
+
+def match_views() -> None:
+    """Shade the 3D views as the objects ask: undo takes an object's overlay back, but no view's shading."""
+    shaded = any(_SHADING_BEFORE in screen for screen in bpy.data.screens)
+    shown = _any_shown()
+    if shown and not shaded:
+        _shade_views()
+    elif shaded and not shown:
+        _restore_views()
+
+
+def _any_shown() -> bool:
+    return any(has_tension_overlay(item) for item in bpy.data.objects if item.type == "MESH")
 
 
 def _activate_colour(mesh: bpy.types.Mesh, on: bool) -> None:

@@ -8,17 +8,29 @@ from __future__ import annotations
 
 import bpy
 
+from ..scene.mesh_object import UV_MAP_NAME
 from ..scene.shader_nodes import NodeBuilder, socket
 from .group_builder import FLOAT, VECTOR, GroupBuilder, GroupInput, find_group, new_group
-from .map_blend import MAP_FIGURES, blend_heights
-from .wrinkle_group import COMPRESSED_MAP, EXPANDED_MAP, NEUTRAL_MAP, NORMAL_ATTRIBUTE, WEIGHTS_ATTRIBUTE
+from .map_blend import MAP_FIGURES, ExactHeight, blend_heights
+from .wrinkle_group import (
+    COMPRESSED_MAP,
+    EXACT_ATTRIBUTE,
+    EXACT_IMAGES,
+    EXPANDED_MAP,
+    NEUTRAL_MAP,
+    NORMAL_ATTRIBUTE,
+    WEIGHTS_ATTRIBUTE,
+)
 from .wrinkle_maps import WrinkleMaps
 
 SHADING_GROUP = "Likeness Wrinkle Shading"
+# in millimetres, unlike the maps: the image's own values
+EXACT_HEIGHT = "Exact Height (mm)"
 _TREE_TYPE = "ShaderNodeTree"
-_VERSION = 1
+_VERSION = 2
 _MM_PER_M = 1000.0
 _SAMPLES = (NEUTRAL_MAP, COMPRESSED_MAP, EXPANDED_MAP)
+_INTERPOLATION, _EXTENSION = "Cubic", "EXTEND"
 
 
 def shading_group() -> bpy.types.NodeTree:
@@ -34,11 +46,15 @@ def shading_group() -> bpy.types.NodeTree:
         nodes.add_input(GroupInput(item.name, FLOAT, item.default, item.limits, item.text))
     nodes.add_output("Normal", VECTOR)
     nodes.add_output("Height (mm)", FLOAT)
+    # behind the outputs, so that the identifiers of version 1 stay
+    nodes.add_input(GroupInput(EXACT_HEIGHT, FLOAT, 0.0, None, "What the frame's exact image holds here"))
     nodes.frame("Blend of the maps by tension, in millimetres")
     weights = _attribute(nodes, WEIGHTS_ATTRIBUTE, (-1500, 400))
-    start = nodes.group_input((-1500, 0), (*_SAMPLES, *(item.name for item in MAP_FIGURES)))
+    start = nodes.group_input((-1500, 0), (*_SAMPLES, *(item.name for item in MAP_FIGURES), EXACT_HEIGHT))
     samples = [start.outputs[name] for name in _SAMPLES]
-    height_mm = blend_heights(nodes, (-1260, 0), weights.outputs["Vector"], start, samples)
+    is_exact = _attribute(nodes, EXACT_ATTRIBUTE, (-1500, 620))
+    exact = ExactHeight(start.outputs[EXACT_HEIGHT], is_exact.outputs["Fac"])
+    height_mm = blend_heights(nodes, (-1260, 0), weights.outputs["Vector"], start, samples, exact)
     normal = _undisplaced_normal(nodes)
     bump = _bump(nodes, height_mm, normal)
     nodes.leave_frame()
@@ -66,13 +82,51 @@ def shade_wrinkles(
     for row, (name, image) in enumerate(zip(_SAMPLES, (maps.neutral, maps.compressed, maps.expanded), strict=True)):
         texture = nodes.add("ShaderNodeTexImage", (-700, -1300 - 300 * row), name)
         texture.image = image
-        texture.interpolation, texture.extension = "Cubic", "EXTEND"
+        texture.interpolation, texture.extension = _INTERPOLATION, _EXTENSION
         nodes.link(coordinates, "UV", texture, "Vector")
         nodes.link(texture, "Color", group, name)
     for name, value in maps.figures().items():
         nodes.set_input(group, name, value)
     nodes.link(group, "Normal", shader, "Normal")
     return group
+
+
+def find_shading(material: bpy.types.Material | None) -> bpy.types.ShaderNodeGroup | None:
+    """The node of the group in a material; None where it has none."""
+    tree = material.node_tree if material is not None else None
+    for node in tree.nodes if tree is not None else ():
+        # appending into a file that has such a group puts a number behind the name
+        if node.type == "GROUP" and node.node_tree and node.node_tree.name.split(".")[0] == SHADING_GROUP:
+            return node
+    return None
+
+
+def new_exact_texture(tree: bpy.types.NodeTree, shading: bpy.types.ShaderNodeGroup) -> bpy.types.ShaderNodeTexImage:
+    """Add the image node of the exact wrinkles, read as the maps are, and link it.
+
+    Args:
+        tree: of the material.
+        shading: the group's node in it.
+    """
+    texture = tree.nodes.new("ShaderNodeTexImage")
+    texture.label = EXACT_IMAGES
+    texture.location = (shading.location.x - 350, shading.location.y - 300 * len(_SAMPLES))
+    texture.interpolation, texture.extension = _INTERPOLATION, _EXTENSION
+    tree.links.new(_coordinates(tree, shading), texture.inputs["Vector"])
+    tree.links.new(texture.outputs["Color"], socket(shading.inputs, EXACT_HEIGHT))
+    return texture
+
+
+def _coordinates(tree: bpy.types.NodeTree, shading: bpy.types.ShaderNodeGroup) -> bpy.types.NodeSocket:
+    """The coordinates on which the maps lie; new ones where an artist has taken the maps away."""
+    for name in _SAMPLES:
+        for link in socket(shading.inputs, name).links:
+            vector = link.from_node.inputs.get("Vector")
+            if vector is not None and vector.is_linked:
+                return vector.links[0].from_socket
+    layout = tree.nodes.new("ShaderNodeUVMap")
+    layout.uv_map = UV_MAP_NAME
+    return layout.outputs["UV"]
 
 
 def _attribute(nodes: GroupBuilder, name: str, location: tuple[float, float]) -> bpy.types.Node:

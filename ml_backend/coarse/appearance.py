@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -60,9 +61,16 @@ class ScaledPhoto:
     def gradient(self, image_px: torch.Tensor) -> torch.Tensor:
         """(N,3,2) derivative of the colours by the photo's x and y."""
         local = self._local(image_px)
-        across = _remap(cv2.Sobel(self.colour, cv2.CV_32F, 1, 0, scale=1 / 8), local)
-        down = _remap(cv2.Sobel(self.colour, cv2.CV_32F, 0, 1, scale=1 / 8), local)
+        across, down = (_remap(slope, local) for slope in self._slopes)
         return torch.from_numpy(np.stack([across, down], -1)).to(image_px.dtype) * self.px_per_photo_px
+
+    @cached_property
+    def _slopes(self) -> tuple[np.ndarray, np.ndarray]:
+        """(H,W,3) derivatives of the colours by its own x and y."""
+        return (
+            cv2.Sobel(self.colour, cv2.CV_32F, 1, 0, scale=1 / 8),
+            cv2.Sobel(self.colour, cv2.CV_32F, 0, 1, scale=1 / 8),
+        )
 
     def _local(self, image_px: torch.Tensor) -> np.ndarray:
         return ((image_px.numpy() - np.float32(self.origin_px)) * self.px_per_photo_px - 0.5).astype(np.float32)

@@ -31,6 +31,8 @@ from ml_backend.tracking.landmark_topology import CONTOUR_EAR_TO_EAR, IBUG_68_FR
 
 RIGID_ITERATIONS = 6
 LANDMARK_ITERATIONS = 20
+# From the mean head the first steps go too far; with less damping, photos took three to five refused steps to find it.
+LANDMARK_DAMPING = 0.5
 PHOTOMETRIC_ROUNDS = 2
 PHOTOMETRIC_ITERATIONS = 4
 # turned further than this, half of the face is a guess; radians
@@ -82,7 +84,7 @@ def fit_photo(
         terms = _landmark_terms(head, landmarks, options)
         parameters = minimise(parameters, terms, _rigid_only(head), RIGID_ITERATIONS)
         everything = torch.ones_like(parameters.vector, dtype=torch.bool)
-        parameters = minimise(parameters, terms, everything, LANDMARK_ITERATIONS)
+        parameters = minimise(parameters, terms, everything, LANDMARK_ITERATIONS, LANDMARK_DAMPING)
         mean, basis = albedo_at_vertices(head, albedo_model)
         region = _skin_region(head)
         photo, samples = scale_photo(pixels, parameters), visible_vertices(head, parameters, region)
@@ -161,9 +163,7 @@ def ibug_landmarks(head: HeadModel, parameters: FitParameters, landmarks: torch.
     image = parameters.camera.project(head.landmarks_478.on(posed, head.triangles)[0, index])[:, :2]
     image = image + view_bias_px(head.landmarks_478_view_bias[index], parameters.pose[:3], parameters.px_per_m)
     silhouette = SilhouetteTerm(head, landmark_targets(landmarks, head))
-    contour = silhouette.correspondences(parameters)
-    on_contour = parameters.camera.project((posed[0, contour.corners] * contour.weights[..., None]).sum(1))[:, :2]
-    on_contour = on_contour + silhouette.stray(parameters, contour)
+    on_contour = silhouette.contour_image(parameters)
     place = {int(number): row for row, number in enumerate(silhouette.index)}
     for number, landmark in enumerate(index[:NUM_CONTOUR].tolist()):
         image[number] = on_contour[place[landmark]]

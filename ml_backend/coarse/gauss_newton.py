@@ -11,7 +11,7 @@ from ml_backend.coarse.parameters import FitParameters
 
 INITIAL_DAMPING = 1e-3
 MAX_DAMPING = 1e6
-# a step that lowers the cost by less than this fraction ends the solve
+# a step that lowers the cost by less than this fraction, or that promises no more, ends the solve
 MIN_GAIN = 1e-4
 
 
@@ -30,6 +30,15 @@ class Residuals:
     robust_scale: float | None = None
 
 
+@dataclass(frozen=True)
+class SeparateResiduals:
+    """Least-squares residuals that each depend on one unknown: value (M,), slope (M,), unknown (M,) its column."""
+
+    value: torch.Tensor
+    slope: torch.Tensor
+    unknown: torch.Tensor
+
+
 @dataclass
 class NormalEquations:
     """Accumulates J'J and J'r of residual blocks, reweighted for robustness, and their cost."""
@@ -44,7 +53,19 @@ class NormalEquations:
         self.matrix = torch.zeros(self.size, self.size, dtype=self.dtype)
         self.gradient = torch.zeros(self.size, dtype=self.dtype)
 
-    def add(self, block: Residuals) -> None:
+    def add(self, block: Residuals | SeparateResiduals) -> None:
+        """Take in one block."""
+        if isinstance(block, SeparateResiduals):
+            self._add_separate(block)
+        else:
+            self._add_joint(block)
+
+    def _add_separate(self, block: SeparateResiduals) -> None:
+        self.cost += float(block.value.square().sum())
+        self.matrix.diagonal().index_add_(0, block.unknown, block.slope.square())
+        self.gradient.index_add_(0, block.unknown, block.slope * block.value)
+
+    def _add_joint(self, block: Residuals) -> None:
         value = block.value if block.value.dim() == 2 else block.value[:, None]
         jacobian = block.jacobian.reshape(*value.shape, self.size)
         squared = (value * value).sum(1)
@@ -60,25 +81,38 @@ class NormalEquations:
         self.matrix += weighted.flatten(0, 1).T @ jacobian.flatten(0, 1)
         self.gradient += weighted.flatten(0, 1).T @ value.flatten()
 
+    def promised_gain(self, step: torch.Tensor) -> float:
+        """How far a step (P,) lowers the cost if the residuals are as linear as they look."""
+        return -float(step @ (2 * self.gradient + self.matrix @ step))
 
-Term = Callable[[FitParameters], Residuals | None]
+
+Term = Callable[[FitParameters], Residuals | SeparateResiduals | None]
 
 
-def minimise(parameters: FitParameters, terms: Sequence[Term], free: torch.Tensor, iterations: int) -> FitParameters:
+def minimise(
+    parameters: FitParameters,
+    terms: Sequence[Term],
+    free: torch.Tensor,
+    iterations: int,
+    damping: float = INITIAL_DAMPING,
+) -> FitParameters:
     """Levenberg-Marquardt on the free parameters.
 
     Args:
         terms: each gives its residual block at given parameters (None: nothing to say there).
         free: (P,) bool.
         iterations: most linearisations.
+        damping: of the first step, as a fraction of the diagonal.
 
     Returns:
         The parameters of the lowest cost met.
     """
-    damping = INITIAL_DAMPING
     current, system = parameters, _assemble(parameters, terms)
     for _ in range(iterations):
         step = _step(system, free, damping)
+        # also where steps are refused again and again: correspondences that jump to and fro keep a cost from falling
+        if system.promised_gain(step) < MIN_GAIN * system.cost:
+            break
         candidate = current.moved(step)
         candidate_system = _assemble(candidate, terms)
         if candidate_system.cost < system.cost:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ml_backend.coarse.bound_points import bind_points
 from ml_backend.coarse.gauss_newton import Residuals
 from ml_backend.coarse.parameters import FitParameters, linearize_points
 from ml_backend.coarse.view_bias import view_bias_px
@@ -61,16 +62,12 @@ class LandmarkTerm:
         keep = targets.weight > 0
         keep[list(exclude)] = False
         self.index = keep.nonzero()[:, 0]
-        corners = head.triangles[head.landmarks_478.triangle[self.index]]
-        vertices, local = corners.unique(return_inverse=True)
-        self.model = head.skinned.select(vertices)
-        self.corner_index = local
-        self.corner_weight = head.landmarks_478.barycentric[self.index]
+        self.points = bind_points(head, self.index)
         self.targets = targets
-        self.view_bias = head.landmarks_478_view_bias[self.index].to(self.model.template.dtype)
+        self.view_bias = head.landmarks_478_view_bias[self.index].to(head.skinned.template.dtype)
 
     def __call__(self, parameters: FitParameters) -> Residuals:
-        point = linearize_points(self.model, parameters, self.corner_index, self.corner_weight)
+        point = linearize_points(self.points.model, parameters, self.points.shares, self.points.share_weight)
         weight = self.targets.weight[self.index] * residual_scale(parameters)
         stray = view_bias_px(self.view_bias, parameters.pose[:3], parameters.px_per_m)
         difference = (point.image + stray - self.targets.image[self.index]) * weight[:, None]

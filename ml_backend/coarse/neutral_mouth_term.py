@@ -21,10 +21,14 @@ LIP_PAIRS = ((82, 87), (UPPER_LIP_MIDDLE, LOWER_LIP_MIDDLE), (312, 317))
 # lips at rest touch as the template's do, within this
 LIP_GAP_SIGMA_M = 0.0005
 # How far the lips' form at rest may differ, beside place and size, along what expressions can do; rms over the lips.
-# A compromise: six photos of one man, grave and laughing, gave mouths of 50-67 mm without this term and 49-56 mm with
-# it, and rendered smiles mouths 4.6 and 2.5 mm too wide; but true differences of mouths are held back too: the median
-# surface error of 24 rendered neutrals rose from 0.76 to 0.86 mm (scale aligned; the wider expression prior included).
-LIP_FORM_SIGMA_M = 0.0005
+# A compromise between smiles, whose neutral gets too wide a mouth, and true differences of mouths, which the term holds
+# back too (tests/bench renders, mm; surface error: mean over 16 of each render's median, rigid and scale aligned):
+#                                            off    1.5    1.0    0.7    0.5 mm
+#     mouth too wide by, 12 strong smiles    5.4    4.4    4.0    3.4    2.7
+#     surface error, ordinary renders, rigid 1.11   1.09   1.10   1.12   1.13
+#     surface error, scale aligned           0.86   0.86   0.87   0.89   0.91
+# Six photos of one man, grave and laughing: mouths of 50-67 mm off, 49-61 mm at 1.0, 49-55 mm at 0.5 mm.
+LIP_FORM_SIGMA_M = 0.001
 # expression directions that move the lips by less than this at full strength count less and less
 EXPRESSION_REACH_M = 0.001
 
@@ -77,5 +81,8 @@ def _without_similarity(head: HeadModel, by_shape: torch.Tensor, lips: torch.Ten
     motions = torch.cat([identity, cross_matrices(centred), centred[:, :, None]], 2)
     around = torch.ones(NUM_LANDMARKS, dtype=torch.bool)
     around[lips] = False
-    coefficients = torch.linalg.lstsq(motions[around].flatten(0, 1), by_shape[around].flatten(0, 1)).solution
+    fitted = motions[around].flatten(0, 1)
+    # normal equations, not lstsq, whose rounding depends on where in memory its matrices lie: the same photo would give
+    # another head each time (3e-3 px of difference)
+    coefficients = torch.linalg.solve(fitted.T @ fitted, fitted.T @ by_shape[around].flatten(0, 1))
     return by_shape - motions @ coefficients

@@ -75,17 +75,24 @@ class FitParameters:
 
 @dataclass(frozen=True)
 class PointJacobian:
-    """Points and their derivatives by the whole parameter vector.
+    """Points and their derivatives.
 
     Attributes:
-        positions: (N,3) metres; by_parameters: (N,3,P), zero in the camera's columns.
+        positions: (N,3) metres; by_model: (N,3,P-3), by all parameters but the camera's.
         image: (N,2) pixels; image_by_parameters: (N,2,P).
     """
 
     positions: torch.Tensor
-    by_parameters: torch.Tensor
+    by_model: torch.Tensor
     image: torch.Tensor
     image_by_parameters: torch.Tensor
+
+
+def linearize_vertices(model: SkinnedModel, parameters: FitParameters) -> PointJacobian:
+    """Linearise all vertices of `model`."""
+    line: Linearization = model.linearize(parameters.shape, parameters.expression, parameters.pose)
+    by_model = torch.cat([line.by_shape, line.by_expression, line.by_pose], 2)
+    return PointJacobian(line.positions, by_model, *_project(parameters, line.positions, by_model))
 
 
 def linearize_points(
@@ -102,24 +109,23 @@ def linearize_points(
     by_model = sum(
         by_vertex[corner_index[:, k]] * corner_weight[:, k, None, None] for k in range(corner_index.shape[1])
     )
-    by_parameters = torch.nn.functional.pad(by_model, (0, NUM_CAMERA))
-    image, image_by_parameters = _project(parameters, positions, by_model)
-    return PointJacobian(positions, by_parameters, image, image_by_parameters)
+    return PointJacobian(positions, by_model, *_project(parameters, positions, by_model))
 
 
 def _project(
     parameters: FitParameters, positions: torch.Tensor, by_model: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Image points (N,2) and their derivatives (N,2,P)."""
-    flip = positions.new_tensor([1.0, -1.0, -1.0])
-    seen, by_model = positions * flip, by_model * flip[:, None]
     camera = parameters.camera
     identity = torch.eye(2, dtype=positions.dtype).expand(len(positions), 2, 2)
+    flip = positions.new_tensor([1.0, -1.0, -1.0])
     if parameters.focal_px is None:
-        offset = seen[:, :2] * camera.scale_px_per_m
-        columns = torch.cat([by_model[:, :2] * camera.scale_px_per_m, offset[:, :, None], identity], 2)
+        size = flip[:2] * camera.scale_px_per_m
+        offset = positions[:, :2] * size
+        columns = torch.cat([by_model[:, :2] * size[:, None], offset[:, :, None], identity], 2)
         return offset + parameters.view[1:], columns
-    moved = seen + positions.new_tensor(camera.translation_m)
+    by_model = by_model * flip[:, None]
+    moved = positions * flip + positions.new_tensor(camera.translation_m)
     depth = moved[:, 2:]
     # derivative of focal * xy / z by (x, y, z)
     by_point = parameters.focal_px / depth[:, :, None] * torch.cat([identity, -(moved[:, :2] / depth)[:, :, None]], 2)

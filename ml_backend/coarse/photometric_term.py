@@ -6,7 +6,7 @@ import torch
 
 from ml_backend.coarse.appearance import Appearance, ScaledPhoto, VertexSamples
 from ml_backend.coarse.gauss_newton import Residuals
-from ml_backend.coarse.parameters import FitParameters, linearize_points
+from ml_backend.coarse.parameters import FitParameters, linearize_vertices
 from ml_backend.head.head_model import HeadModel
 from ml_backend.head.skinning import cross_matrices
 from ml_backend.rendering import spherical_harmonics
@@ -55,9 +55,8 @@ class PhotometricTerm:
         self.weight = (weight * INDEPENDENT_SAMPLES).sqrt() / BRIGHTNESS_SIGMA
 
     def __call__(self, parameters: FitParameters) -> Residuals:
-        count = len(self.vertices)
-        point = linearize_points(self.model, parameters, torch.arange(count)[:, None], torch.ones(count, 1))
-        normals, normals_by = self._normals(point.positions, point.by_parameters[:, :, self.columns])
+        point = linearize_vertices(self.model, parameters)
+        normals, normals_by = self._normals(point.positions, point.by_model[:, :, self.columns])
         image = point.image[self.sample]
         shade = spherical_harmonics.shading(normals, self.light)
         shade_by_normal = torch.einsum("njk,jc->nck", spherical_harmonics.basis_derivative(normals), self.light)

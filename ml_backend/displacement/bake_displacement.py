@@ -72,7 +72,7 @@ def bake_displacement(
         pixels: (H, W, 3) uint8 sRGB, the photo that the fit was made on.
         face: the tracker's landmarks on it.
         head, fit: the fitted head.
-        texture: says where skin is seen.
+        texture: of the same photo and fit; says where skin is seen.
         size_px: rows and columns of the map.
 
     Returns:
@@ -83,7 +83,9 @@ def bake_displacement(
     the separation from pigment is our own derivation.
     """
     landmarks_px = np.asarray(face.landmarks_px, dtype=np.float32)[:, :2]
-    scene = photographed_head(head, fit, landmarks_px, size_px, pixels.shape[:2])
+    scene = texture.scene
+    if scene.texels.size_px != size_px:
+        scene = photographed_head(head, fit, landmarks_px, size_px, pixels.shape[:2])
     log_photo = photo_on_texels(pixels, scene, size_px)
     seen = cv2.resize(texture.skin_visibility, (size_px, size_px), interpolation=cv2.INTER_AREA)
     seen = seen * smooth_step(scene.projection.facing, 0.25, 0.6)

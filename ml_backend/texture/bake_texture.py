@@ -22,8 +22,11 @@ from ml_backend.texture.hair import ScalpView, falling_locks, find_hair, hair_ov
 from ml_backend.texture.hair_painting import paint_hair
 from ml_backend.texture.log_colour import (
     LOG_FLOOR,
+    in_colour,
     log_from_linear,
     luminance,
+    over,
+    plus_colour,
     srgb_bytes_from_log,
     with_calm_colour,
 )
@@ -75,12 +78,14 @@ class BakedTexture:
         skin_visibility: (N, N) float32, 0-1, how far a texel's skin comes from the photo.
         part_colours: iris_left, iris_right, skin, lips, hair: linear RGB.
         light_scale: the fit's light times this, on this texture, has the photo's brightness.
+        scene: the head in the photo, on a grid of half the texture's size.
     """
 
     albedo_srgb: np.ndarray
     skin_visibility: np.ndarray
     part_colours: dict[str, tuple[float, float, float]]
     light_scale: float
+    scene: PhotographedHead
 
 
 @dataclass(frozen=True)
@@ -103,14 +108,15 @@ class SeenSkin:
 
     def brightened(self, shift: float) -> SeenSkin:
         """The same with `shift` added to every logarithm."""
-        return replace(self, log_albedo=self.log_albedo + np.float32(shift), colour=self.colour.brightened(shift))
+        brightened = cv2.add(self.log_albedo, (shift, shift, shift, 0.0))
+        return replace(self, log_albedo=brightened, colour=self.colour.brightened(shift))
 
     def with_hue(self, chroma_mean: np.ndarray) -> SeenSkin:
         """The same with its colours turned so that the person's log(R/G) and log(B/G) become `chroma_mean` (2,)."""
         turn = chroma_mean - self.colour.chroma_mean
         shift = (np.array([turn[0], 0.0, turn[1]]) - turn.sum() / 3.0).astype(np.float32)
         colour = replace(self.colour, mean_log=self.colour.mean_log + shift, chroma_mean=chroma_mean)
-        return replace(self, log_albedo=self.log_albedo + shift, colour=colour)
+        return replace(self, log_albedo=plus_colour(self.log_albedo, shift), colour=colour)
 
 
 def bake_texture(
@@ -159,17 +165,17 @@ def bake_texture(
         prior=_skin_difference(cleaned, log_model, skin), texels_per_m=scene.areas.texels_per_m,
     )  # fmt: skip
     skin_log = paint_eyelids(skin_log, scene, margins, hidden, skin.log_albedo, skin.colour)
-    small = skin_log + (hair_log - skin_log) * hair_cover[..., None]
+    small = over(skin_log, hair_log, hair_cover)
     small = _other_parts(small, log_parts, scene)
 
     fine = _fine_detail(log_photo, skin, scene)
     log_albedo = cv2.resize(small, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
-    log_albedo += fine[..., None]
+    log_albedo += in_colour(fine)
     irises = _paint_eyes(log_albedo, pixels, landmarks_px, scene, fit, fit.light * float(np.exp(-shift)))
     albedo_srgb = pad_islands(srgb_bytes_from_log(log_albedo), scene.texels)
     visible = skin.confidence * (1.0 - hair_cover)
     colours = _part_colours(small, skin, scene, hair_colour, irises)
-    return BakedTexture(albedo_srgb, cv2.resize(visible, (size_px, size_px)), colours, float(np.exp(-shift)))
+    return BakedTexture(albedo_srgb, cv2.resize(visible, (size_px, size_px)), colours, float(np.exp(-shift)), scene)
 
 
 def see_skin(log_photo: np.ndarray, scene: PhotographedHead, light: torch.Tensor, log_model: np.ndarray) -> SeenSkin:
@@ -235,8 +241,8 @@ def _without_light(skin: SeenSkin, scene: PhotographedHead, log_model: np.ndarra
     bare = plain * (1.0 - skin.beard * scene.features.beard)
     cleaned = with_softer_folds(cleaned, bare, scene.areas.texels_per_m)
     cleaned = with_even_hue(cleaned, bare, skin.colour.chroma_mean, scene.areas.texels_per_m)
-    difference, weight = texels.vertex_means(cleaned - log_model, plain, len(mirror))
-    beard, _ = texels.vertex_means(scene.features.beard[..., None], scene.areas.skin, len(mirror))
+    difference, weight = texels.vertex_means(cleaned - log_model, plain)
+    beard, _ = texels.vertex_means(scene.features.beard[..., None], scene.areas.skin)
     light = left_over_light(
         scene.smoother, difference, weight, mirror, skin.beard * np.maximum(beard[:, 0], beard[mirror, 0])
     )
@@ -248,7 +254,8 @@ def _skin_difference(log_albedo: np.ndarray, log_model: np.ndarray, skin: SeenSk
     sure = skin.confidence > 0.8
     if not sure.any():
         return np.zeros(3, np.float32)
-    return np.median((log_albedo - log_model)[sure][::5], axis=0)
+    chosen = np.flatnonzero(sure)[::5]
+    return np.median(log_albedo.reshape(-1, 3)[chosen] - log_model.reshape(-1, 3)[chosen], axis=0)
 
 
 def _hair(pixels: np.ndarray, skin: SeenSkin, scene: PhotographedHead) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -299,18 +306,18 @@ def _other_parts(log_albedo: np.ndarray, log_model: np.ndarray, scene: Photograp
     """Teeth and tongue as the albedo model has them, lashes and the inside of the mouth in colours of their own."""
     names = scene.head.part_names
     part = scene.texels.part
-    result = np.where((part == names.index("skin"))[..., None], log_albedo, log_model)
+    result = cv2.copyTo(log_albedo, (part == names.index("skin")).astype(np.uint8), log_model.copy())
     if "lashes" in names:
         result[part == names.index("lashes")] = log_from_linear(np.array(LASHES_RGB, np.float32))
-    mouth = np.clip(scene.texels.interpolate(region_mask(scene.head, "inner_mouth")), 0.0, 1.0)[..., None]
+    mouth = np.clip(scene.texels.interpolate(region_mask(scene.head, "inner_mouth")), 0.0, 1.0)
     mouth_log = log_from_linear(np.array(MOUTH_RGB, np.float32))
-    return (result + (mouth_log - result) * mouth * scene.areas.skin[..., None]).astype(np.float32)
+    return over(result, np.broadcast_to(mouth_log, result.shape), mouth * scene.areas.skin)
 
 
 def _fine_detail(log_photo: np.ndarray, skin: SeenSkin, scene: PhotographedHead) -> np.ndarray:
     """(M, M) brightness detail that only the full-size texture can hold; noise where nothing was seen."""
     size_px = log_photo.shape[0]
-    brightness = log_photo.mean(axis=-1)
+    brightness = luminance(log_photo)
     coarse = cv2.resize(brightness, scene.texels.inside.shape, interpolation=cv2.INTER_AREA)
     detail = brightness - cv2.resize(coarse, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
     from_photo = cv2.resize(np.maximum(skin.confidence, 0.0), (size_px, size_px))
@@ -354,7 +361,8 @@ def _part_colours(
     """Typical linear colours of the parts."""
     lips = (scene.texels.interpolate(region_mask(scene.head, "lips")) > 0.7) & (scene.areas.skin > 0.5)
     plain = (skin.confidence > 0.7) & (scene.features.dark_by_nature < 0.1)
-    skin_log = np.median(small[plain][::5], axis=0) if plain.any() else skin.colour.mean_log
+    chosen = np.flatnonzero(plain)[::5]
+    skin_log = np.median(small.reshape(-1, 3)[chosen], axis=0) if len(chosen) else skin.colour.mean_log
     lips_log = np.median(small[lips], axis=0) if lips.any() else skin_log
     logs = {"skin": skin_log, "lips": lips_log, "hair": hair_log}
     colours = {name: np.exp(log) - LOG_FLOOR for name, log in logs.items()} | irises

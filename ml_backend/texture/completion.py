@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ml_backend.texture.log_colour import in_colour, over
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.skin_evidence import Regions
@@ -52,8 +53,7 @@ def complete_skin(
     Returns:
         (N, N, 3) skin without gaps; well inside the trusted area, `log_albedo` itself.
     """
-    count = len(mirror_vertex)
-    difference, weight = texels.vertex_means(log_albedo - log_model, confidence * typical, count)
+    difference, weight = texels.vertex_means(log_albedo - log_model, confidence * typical)
     other, other_weight = difference[mirror_vertex], MIRROR_TRUST * weight[mirror_vertex] * (1.0 - weight)
     total = weight + other_weight
     merged = (weight[:, None] * difference + other_weight[:, None] * other) / np.maximum(total, 1e-6)[:, None]
@@ -62,9 +62,9 @@ def complete_skin(
 
     reflected = texels.mirrored(log_albedo)
     reflected_confidence = MIRROR_TRUST * texels.mirrored(confidence)
-    lift = _matching_lift(texels, smoother, log_albedo - reflected, np.minimum(confidence, reflected_confidence), count)
+    lift = _matching_lift(texels, smoother, log_albedo - reflected, np.minimum(confidence, reflected_confidence))
     mirrored = smooth_step(reflected_confidence, 0.05, 0.75)
-    filled = filled + (reflected + lift - filled) * mirrored[..., None]
+    filled = over(filled, reflected + lift, mirrored)
     return _blend(filled, log_albedo, confidence, texels_per_m)
 
 
@@ -86,7 +86,7 @@ def with_calm_ears(log_model: np.ndarray, areas: Regions) -> np.ndarray:
     colours = cv2.resize(log_model, small.shape[1::-1], interpolation=cv2.INTER_AREA)
     ear, skin = (np.average(colours.reshape(-1, 3), axis=0, weights=w.ravel()) for w in (small[..., 0], around))
     shift = ((1.0 - EAR_CONTRAST_KEPT) * (skin - ear)).astype(np.float32)
-    return log_model + shift * areas.ears[..., None]
+    return log_model + in_colour(areas.ears) * shift
 
 
 def _blend(below: np.ndarray, above: np.ndarray, confidence: np.ndarray, texels_per_m: float) -> np.ndarray:
@@ -95,7 +95,7 @@ def _blend(below: np.ndarray, above: np.ndarray, confidence: np.ndarray, texels_
     At its border the photo's colour is wrong before its detail is: shadows of hair, light past the outline. Holes of
     the trusted area (eyes, mouth, nostrils) are no border: lips and lids keep their colour.
     """
-    share = confidence[..., None]
+    share = in_colour(confidence)
     step = max(1, round(BLEND_STEP_M * texels_per_m))
     size = tuple(side // step for side in confidence.shape)
     closed = cv2.resize(confidence, size[::-1], interpolation=cv2.INTER_AREA)
@@ -113,10 +113,10 @@ def _blend(below: np.ndarray, above: np.ndarray, confidence: np.ndarray, texels_
 
 
 def _matching_lift(
-    texels: TexelMap, smoother: SurfaceSmoother, difference: np.ndarray, weight: np.ndarray, count: int
+    texels: TexelMap, smoother: SurfaceSmoother, difference: np.ndarray, weight: np.ndarray
 ) -> np.ndarray:
     """(N, N, 3) smooth difference between the halves where both are seen, continued over what only one shows."""
-    at_vertices, vertex_weight = texels.vertex_means(difference, weight, count)
+    at_vertices, vertex_weight = texels.vertex_means(difference, weight)
     return texels.interpolate(smoother.fit(at_vertices, vertex_weight, MATCH_LENGTH_M, prior=0.0, prior_weight=0.05))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ml_backend.rendering.spherical_harmonics import basis
-from ml_backend.texture.log_colour import LOG_FLOOR, chroma, luminance
+from ml_backend.texture.log_colour import LOG_FLOOR, chroma, in_colour, luminance, over
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.photo_projection import smooth_step
 
@@ -74,22 +74,22 @@ def without_shine(log_albedo: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     Source: the dichromatic model (Shafer 1985): shine adds the light's colour, here white after de-lighting, so the
     smallest channel rises most against the colour of the skin around it.
     """
-    linear = np.exp(log_albedo) - LOG_FLOOR
+    linear = cv2.exp(log_albedo) - np.float32(LOG_FLOOR)
     around = _local_mean(linear, confidence, SHINE_SURROUNDINGS * log_albedo.shape[0])
     red, blue = linear[..., 0], linear[..., 2]
     ratio = np.clip(around[..., 2] / np.maximum(around[..., 0], 1e-3), 0.05, 0.85)
-    brightness = np.maximum(around.mean(axis=-1), 1e-3)
+    brightness = np.maximum(luminance(around), 1e-3)
     shine = (blue - ratio * red) / (1.0 - ratio) - SHINE_MARGIN * brightness
-    excess = np.maximum(linear.mean(axis=-1) - brightness, 0.0)
+    excess = np.maximum(luminance(linear) - brightness, 0.0)
     shine = np.clip(shine, 0.0, excess)
     # clipped highlights carry no colour: brightness far above the surroundings is shine whatever its tint
     shine = np.maximum(shine, np.maximum(excess - 0.5 * brightness, 0.0)) * SHINE_REMOVED
     shine = cv2.GaussianBlur(shine.astype(np.float32), (0, 0), log_albedo.shape[0] / 1024.0) * confidence
-    lowered = np.maximum(linear - shine[..., None], 0.25 * linear)
+    lowered = np.maximum(linear - in_colour(shine), 0.25 * linear)
     # what a highlight leaves has lost its colour: it takes that of the skin around
-    recoloured = around * (lowered.mean(axis=-1) / brightness)[..., None]
-    lost = smooth_step(shine / brightness, *COLOUR_LOST)[..., None]
-    return np.log(lowered + (recoloured - lowered) * lost + LOG_FLOOR).astype(np.float32)
+    recoloured = around * in_colour(luminance(lowered) / brightness)
+    lost = smooth_step(shine / brightness, *COLOUR_LOST)
+    return cv2.log(over(lowered, recoloured, lost) + np.float32(LOG_FLOOR))
 
 
 def with_softer_folds(log_albedo: np.ndarray, plain: np.ndarray, texels_per_m: float) -> np.ndarray:
@@ -106,13 +106,13 @@ def with_softer_folds(log_albedo: np.ndarray, plain: np.ndarray, texels_per_m: f
     sigma = FOLD_SURROUNDINGS_M * texels_per_m
     around = _local_mean(log_albedo, plain, sigma)
     # a wide fold darkens its own surroundings: a second mean leaves out what lies under the first
-    dark = (luminance(log_albedo) < luminance(around))[..., None]
-    around = _local_mean(np.where(dark, around, log_albedo), plain, sigma)
-    depth = np.maximum(luminance(around) - luminance(log_albedo), 0.0)
+    brightness = luminance(log_albedo)
+    dark = (brightness < luminance(around)).astype(np.uint8)
+    around = _local_mean(cv2.copyTo(around, dark, log_albedo.copy()), plain, sigma)
+    depth = np.maximum(luminance(around) - brightness, 0.0)
     lighter = FOLD_REMOVED * np.maximum(depth - FOLD_DEPTH, 0.0)
     # shadow in a fold is lit by the skin around it and redder: the colour follows in the same measure
-    share = (lighter / np.maximum(depth, 1e-3) * plain)[..., None]
-    return log_albedo + (around - log_albedo) * share
+    return over(log_albedo, around, lighter / np.maximum(depth, 1e-3) * plain)
 
 
 def with_even_hue(
@@ -130,16 +130,16 @@ def with_even_hue(
         (N, N, 3); smooth differences are bent towards HUE_RANGE at most.
     """
     offset = chroma(_local_mean(log_albedo, plain, HUE_LENGTH_M * texels_per_m)) - chroma_mean.astype(np.float32)
-    excess = (offset - HUE_RANGE * np.tanh(offset / HUE_RANGE)) * plain[..., None]
-    even = excess.mean(axis=-1, keepdims=True) * np.float32(2.0 / 3.0)
-    return log_albedo - np.concatenate([excess[..., :1], np.zeros_like(even), excess[..., 1:]], axis=-1) + even
+    red, blue = ((part - HUE_RANGE * np.tanh(part * np.float32(1.0 / HUE_RANGE))) * plain for part in cv2.split(offset))
+    even = (red + blue) / np.float32(3.0)
+    return log_albedo - cv2.merge([red - even, -even, blue - even])
 
 
 def _local_mean(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
     """Weighted mean of an image around every pixel, worked out at an eighth of its size."""
     size = image.shape[1] // 8, image.shape[0] // 8
     small_weight = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-    small = cv2.resize(image * weight[..., None], size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image * in_colour(weight), size, interpolation=cv2.INTER_AREA)
     total = cv2.GaussianBlur(small_weight, (0, 0), sigma / 8)
     mean = cv2.GaussianBlur(small, (0, 0), sigma / 8) / np.maximum(total, 1e-4)[..., None]
     return cv2.resize(mean, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from addon.exchange.arkit import ARKIT_NAMES
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.head.head_model import HeadModel
 from ml_backend.head.triangle_geometry import triangle_areas
-from ml_backend.texture.log_colour import log_from_linear, luminance
+from ml_backend.texture.log_colour import in_colour, log_from_linear, luminance, over
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.photo_projection import PosedHead, smooth_step
 from ml_backend.texture.photographed_head import PhotographedHead
@@ -70,6 +70,7 @@ class LidMargins:
         rim: (N, N) 0-1, between the margin and the eyeball.
         upper: (N, N) 0 or 1, nearer to the upper margin than to the lower one.
         along: (N, N) 0-1, the nearest point's way from the outer corner to the inner one.
+        window: rows and columns around the texels.
     """
 
     texels: TexelMap
@@ -78,6 +79,12 @@ class LidMargins:
     rim: np.ndarray
     upper: np.ndarray
     along: np.ndarray
+    window: tuple[slice, slice]
+
+    def within(self, window: tuple[slice, slice]) -> LidMargins:
+        """The same with its fields cut to rows and columns of the grid."""
+        cut = {name: getattr(self, name)[window] for name in ("distance_m", "rim", "upper", "along")}
+        return replace(self, **cut)
 
 
 def closed_eyes(head: HeadModel, fit: CoarseFit, neutral: np.ndarray) -> np.ndarray:
@@ -123,7 +130,14 @@ def lid_margins(head: HeadModel, texels: TexelMap, neutral: np.ndarray, closed: 
         on_grid(smooth_step(inside, *RIM_M)),
         on_grid(is_upper),
         on_grid(np.where(is_upper, upper[1], lower[1])),
+        _window(own),
     )
+
+
+def _window(texels: TexelMap) -> tuple[slice, slice]:
+    """Rows and columns that hold all texels of a map."""
+    places = np.divmod(texels.index, texels.size_px)
+    return tuple(slice(int(line.min(initial=texels.size_px)), int(line.max(initial=-1)) + 1) for line in places)
 
 
 def _nearest_point(curves: list[np.ndarray], places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -185,22 +199,27 @@ def paint_eyelids(
     Returns:
         (N, N, 3).
     """
-    darkness = colour.luminance_mean - luminance(skin_log)
-    weight = (1.0 - hidden) * (1.0 - scene.features.brows) * (1.0 - smooth_step(darkness, *SHADOWED))
-    field = _continued_skin(skin_log, np.maximum(weight, LEAST_WEIGHT * (1.0 - hidden)), scene, margins)
+    window = margins.window
+    result = skin_log.copy()
+    if result[window].size == 0:
+        return result
+    field = _continued_skin(skin_log, hidden, scene, margins, colour)[window]
+    skin_log, margins = np.ascontiguousarray(skin_log[window]), margins.within(window)
     under = np.maximum(luminance(field) - luminance(skin_log), 0.0)
     crease = (1.0 - CREASE_KEPT) * np.maximum(under - CREASE_DEPTH, 0.0) / np.maximum(under, 1e-3)
-    share = np.maximum(hidden, crease * _lid(margins) * (1.0 - scene.features.brows))
-    painted = skin_log + (field + RIM_TINT * margins.rim[..., None] - skin_log) * share[..., None]
+    share = np.maximum(hidden[window], crease * _lid(margins) * (1.0 - scene.features.brows[window]))
+    painted = over(skin_log, field + in_colour(margins.rim) * RIM_TINT, share)
     lash_log = log_from_linear(np.array(LASHES_RGB, np.float32))
-    cover = lash_line(margins, _lash_cover(margins, scene, log_photo, luminance(field), float(luminance(lash_log))))
-    return (painted + (lash_log - painted) * cover[..., None]).astype(np.float32)
+    clear = scene.projection.confidence[window] > 0.3
+    cover = _lash_cover(margins, clear, luminance(log_photo[window]), luminance(field), float(luminance(lash_log)))
+    result[window] = over(painted, np.broadcast_to(lash_log, painted.shape), lash_line(margins, cover))
+    return result
 
 
 def lash_line(margins: LidMargins, cover: tuple[float, float]) -> np.ndarray:
     """(N, N) 0-1: cover of a thin line along both margins, `cover` at its middle on the upper and the lower lid."""
-    width = np.where(margins.upper > 0.5, LASH_LINE_M[0], LASH_LINE_M[1])
-    peak = np.where(margins.upper > 0.5, cover[0], cover[1])
+    width = np.where(margins.upper > 0.5, *np.float32(LASH_LINE_M))
+    peak = np.where(margins.upper > 0.5, *np.float32(cover))
     line = np.exp(-((margins.distance_m / width) ** 2))
     shade = SHADE_PART * np.exp(-((margins.distance_m / SHADE_M) ** 2)) * margins.upper * (1.0 - margins.rim)
     end = 1.0 - smooth_step(margins.along, *LASHES_END)
@@ -212,15 +231,17 @@ def _lid(margins: LidMargins) -> np.ndarray:
 
 
 def _continued_skin(
-    skin_log: np.ndarray, weight: np.ndarray, scene: PhotographedHead, margins: LidMargins
+    skin_log: np.ndarray, hidden: np.ndarray, scene: PhotographedHead, margins: LidMargins, colour: SkinColour
 ) -> np.ndarray:
     """(N, N, 3) a smooth field through the trusted skin around the eyes; equal to `skin_log` away from them."""
     count = len(scene.neutral)
+    bright = 1.0 - smooth_step(colour.luminance_mean - luminance(skin_log), *SHADOWED)
+    weight = (1.0 - hidden) * np.maximum((1.0 - scene.features.brows) * bright, LEAST_WEIGHT)
     number = np.cumsum(margins.near_vertex) - 1
     triangles = scene.head.triangles.cpu().numpy()
     used = triangles[margins.near_vertex[triangles].all(axis=1)]
     smoother = SurfaceSmoother(scene.neutral[margins.near_vertex], number[used])
-    means, mean_weight = margins.texels.vertex_means(skin_log, weight, count, stride=1)
+    means, mean_weight = margins.texels.vertex_means(skin_log, weight, stride=1)
     near_means, near_weight = means[margins.near_vertex], mean_weight[margins.near_vertex]
     typical = np.average(near_means, axis=0, weights=near_weight + 1e-6)
     field = np.zeros((count, 3), np.float32)
@@ -231,16 +252,21 @@ def _continued_skin(
 
 
 def _lash_cover(
-    margins: LidMargins, scene: PhotographedHead, log_photo: np.ndarray, skin_brightness: np.ndarray, lash_log: float
+    margins: LidMargins, clear: np.ndarray, photo_brightness: np.ndarray, skin_brightness: np.ndarray, lash_log: float
 ) -> tuple[float, float]:
-    """How much of the skin lashes cover on the upper and the lower lid, as dark as the photo has them."""
+    """How much of the skin lashes cover on the upper and the lower lid, as dark as the photo has them.
+
+    Args:
+        margins: of the lids; clear: where the photo shows them well.
+        photo_brightness, skin_brightness: of the photo and of the skin under the lashes, logarithm; `lash_log`: theirs.
+    """
     covers = []
     for side, (least, most) in zip((1.0, 0.0), LASH_COVER, strict=True):
-        read = (margins.distance_m < LASH_READ_M) & (margins.upper == side) & (scene.projection.confidence > 0.3)
+        read = (margins.distance_m < LASH_READ_M) & (margins.upper == side) & clear
         if read.sum() < MIN_LASH_TEXELS:
             covers.append(0.5 * (least + most))
             continue
-        darker = skin_brightness[read] - luminance(log_photo[read])
+        darker = skin_brightness[read] - photo_brightness[read]
         full = np.maximum(skin_brightness[read] - lash_log, 0.3)
         covers.append(float(np.clip(np.quantile(darker / full, 1.0 - LASH_QUANTILE), least, most)))
     return covers[0], covers[1]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ml_backend.texture.log_colour import chroma, luminance
+from ml_backend.texture.log_colour import luminance, plus_colour
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.skin_colour import SkinColour
@@ -99,15 +99,15 @@ def find_hair(view: ScalpView, brow_log_colour: np.ndarray) -> HairEvidence:
         The evidence; a bald head has a hairiness near 0.
     """
     count = len(view.scalp)
-    contrast = _strand_contrast(luminance(view.log_albedo), view.areas.texels_per_m)
+    brightness = luminance(view.log_albedo)
+    contrast = _strand_contrast(brightness, view.areas.texels_per_m)
     stranded = smooth_step(contrast, *STRAND_CONTRAST)
     # bright and smooth beside the scalp is shine on the forehead, not white hair
-    brightness = luminance(view.log_albedo) - view.skin_brightness
-    shine = smooth_step(brightness, *SHINE_BRIGHTNESS) * (1.0 - view.areas.scalp)
+    shine = smooth_step(brightness - view.skin_brightness, *SHINE_BRIGHTNESS) * (1.0 - view.areas.scalp)
     looks = np.maximum((1.0 - view.likeness) * (1.0 - shine), stranded).astype(np.float32)
     weight = view.seen * view.areas.skin * smooth_step(view.areas.scalp, 0.3, 0.8)
     weight = weight * (1.0 - _unnatural(view.log_albedo))
-    vertex_looks, vertex_weight = view.texels.vertex_means(looks[..., None], weight, count)
+    vertex_looks, vertex_weight = view.texels.vertex_means(looks[..., None], weight)
     on_scalp = view.scalp > 0.5
     seen = vertex_weight[on_scalp].mean() if on_scalp.any() else 0.0
     if seen < MIN_SEEN:
@@ -123,7 +123,7 @@ def find_hair(view: ScalpView, brow_log_colour: np.ndarray) -> HairEvidence:
     hair_weight = weight * (1.0 - view.likeness)
     sure = hair_weight > 0.4
     colour = _robust_median(view.log_albedo[sure]) if sure.sum() > MIN_COLOUR_TEXELS else brow_log_colour
-    vertex_colours, vertex_weight = view.texels.vertex_means(view.log_albedo, hair_weight, count)
+    vertex_colours, vertex_weight = view.texels.vertex_means(view.log_albedo, hair_weight)
     bounded = np.clip(vertex_colours, colour - LARGEST_VARIATION, colour + LARGEST_VARIATION)
     colours = view.smoother.fit(bounded, vertex_weight, SPREAD_M, prior=colour, prior_weight=0.2)
     depth = float(np.clip(np.average(contrast, weights=hair_weight + 1e-9), *STRAND_DEPTH))
@@ -150,9 +150,11 @@ def hair_over_face(log_albedo: np.ndarray, log_colour: np.ndarray, skin: SkinCol
     Returns:
         (N, N) 0-1, with a margin around every lock.
     """
-    from_skin = np.hypot(skin.chroma_distance(log_albedo), skin.luminance_offset(log_albedo))
-    colour = np.linalg.norm(chroma(log_albedo) - chroma(log_colour), axis=-1) / HAIR_CHROMA_SIGMA
-    from_hair = np.hypot(colour, (luminance(log_albedo) - luminance(log_colour)) / HAIR_LUMINANCE_SIGMA)
+    from_skin = cv2.magnitude(skin.chroma_distance(log_albedo), skin.luminance_offset(log_albedo))
+    off_hair = plus_colour(log_albedo, -log_colour)
+    red, green, blue = cv2.split(off_hair)
+    colour = cv2.magnitude(red - green, blue - green) / HAIR_CHROMA_SIGMA
+    from_hair = cv2.magnitude(colour, luminance(off_hair) / HAIR_LUMINANCE_SIGMA)
     sure = smooth_step(from_skin - from_hair, 0.0, 2.0) * smooth_step(from_skin, 2.5, 4.0)
     size = 2 * max(1, round(LOCK_MARGIN_M * texels_per_m)) + 1
     grown = cv2.dilate(sure.astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
@@ -185,7 +187,8 @@ def falling_locks(locks: np.ndarray, inner: np.ndarray, natural: np.ndarray, tex
 
 def _unnatural(log_albedo: np.ndarray) -> np.ndarray:
     """(N, N) 0-1: greener or bluer than hair grows; leaves and sky behind a head are commoner than dyed hair."""
-    red_over_green, blue_over_green = np.moveaxis(chroma(log_albedo), -1, 0)
+    red, green, blue = cv2.split(log_albedo)
+    red_over_green, blue_over_green = red - green, blue - green
     coloured = np.maximum(-red_over_green, blue_over_green - np.maximum(red_over_green, 0.0))
     # in black hair the camera's noise decides the hue
     return smooth_step(coloured, *UNNATURAL_HUE) * smooth_step(luminance(log_albedo), *BLACK_LOG)

@@ -72,8 +72,11 @@ class PhotoProjection:
 
 def smooth_step(value: np.ndarray, low: float, high: float) -> np.ndarray:
     """0 below `low`, 1 above `high`, and a smooth rise in between."""
-    t = np.clip((value - low) / (high - low), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
+    t = np.clip((value - low) * (1.0 / (high - low)), 0.0, 1.0)
+    rise = 3.0 - 2.0 * t
+    rise *= t
+    rise *= t
+    return rise
 
 
 def pose_head(head: HeadModel, fit: CoarseFit, landmarks_px: np.ndarray) -> PosedHead:

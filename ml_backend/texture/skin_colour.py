@@ -44,8 +44,11 @@ class SkinColour:
 
     def chroma_distance(self, log_colour: np.ndarray) -> np.ndarray:
         """(...,) standard deviations between a colour's chroma and the skin's; dark colours are judged mildly."""
-        offset = chroma(log_colour) - self.chroma_mean
-        squared = np.einsum("...i,ij,...j->...", offset, self.chroma_inverse, offset)
+        green = log_colour[..., 1]
+        red = log_colour[..., 0] - green - float(self.chroma_mean[0])
+        blue = log_colour[..., 2] - green - float(self.chroma_mean[1])
+        (of_red, mixed), (_, of_blue) = self.chroma_inverse.tolist()
+        squared = red * red * of_red + red * blue * (2.0 * mixed) + blue * blue * of_blue
         darker = np.clip(self.luminance_mean - luminance(log_colour), 0.0, 2.0)
         return np.sqrt(np.maximum(squared, 0.0)) / (1.0 + 0.5 * darker)
 

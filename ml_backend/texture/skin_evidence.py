@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from ml_backend.head.head_model import HeadModel
 from ml_backend.head.triangle_geometry import triangle_areas
 from ml_backend.texture import face_contours
-from ml_backend.texture.log_colour import chroma, luminance
+from ml_backend.texture.log_colour import luminance
 from ml_backend.texture.photo_projection import PhotoProjection, smooth_step
 from ml_backend.texture.skin_colour import SkinColour
 from ml_backend.texture.texel_map import TexelMap
@@ -85,7 +86,7 @@ class FaceFeatures:
     bridge: np.ndarray
     spectacles: np.ndarray
 
-    @property
+    @cached_property
     def dark_by_nature(self) -> np.ndarray:
         """(N, N) 0-1: brows, lashes, lips and nostrils."""
         return np.maximum.reduce([self.brows, self.eyes, self.lips, self.nostrils])
@@ -108,26 +109,39 @@ def face_features(landmarks_px: np.ndarray, projection: PhotoProjection, px_per_
     window_landmarks = (landmarks_px - origin) * scale
     where = ((projection.photo_px - origin) * scale - 0.5).astype(np.float32)
 
-    def on_texels(grow_m: float, *contours: tuple[int, ...]) -> np.ndarray:
+    def mask(grow_m: float, *contours: tuple[int, ...]) -> np.ndarray:
         side = OUTLINE_IMAGE_PX
-        grow_px = grow_m * px_per_m * scale
-        mask = face_contours.fill_contours(window_landmarks, contours, side, side, grow_px)
-        return cv2.remap(mask, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        return face_contours.fill_contours(window_landmarks, contours, side, side, grow_m * px_per_m * scale)
 
     eyes = (topology.LEFT_EYE, topology.RIGHT_EYE)
-    return FaceFeatures(
-        opening=on_texels(OPENING_MARGIN_M, *eyes, topology.LIPS_INNER),
-        around_opening=on_texels(AROUND_OPENING_M, *eyes, topology.LIPS_INNER),
-        brows=on_texels(BROW_MARGIN_M, topology.LEFT_BROW, topology.RIGHT_BROW),
-        eyes=on_texels(LASHES_M, *eyes),
-        lips=on_texels(LIP_MARGIN_M, topology.LIPS_OUTER),
-        nostrils=on_texels(0.0, face_contours.NOSTRILS),
-        beard=on_texels(0.004, face_contours.BEARD),
-        oval=on_texels(-0.004, topology.FACE_OVAL),
-        core=cv2.GaussianBlur(on_texels(-CORE_M, topology.FACE_OVAL), (0, 0), 4.0),
-        bridge=on_texels(0.0, face_contours.NOSE_BRIDGE),
-        spectacles=on_texels(FRAME_REACH_M, *eyes),
-    )
+    masks = {
+        "opening": mask(OPENING_MARGIN_M, *eyes, topology.LIPS_INNER),
+        "around_opening": mask(AROUND_OPENING_M, *eyes, topology.LIPS_INNER),
+        "brows": mask(BROW_MARGIN_M, topology.LEFT_BROW, topology.RIGHT_BROW),
+        "eyes": mask(LASHES_M, *eyes),
+        "lips": mask(LIP_MARGIN_M, topology.LIPS_OUTER),
+        "nostrils": mask(0.0, face_contours.NOSTRILS),
+        "beard": mask(0.004, face_contours.BEARD),
+        "oval": mask(-0.004, topology.FACE_OVAL),
+        "core": mask(-CORE_M, topology.FACE_OVAL),
+        "bridge": mask(0.0, face_contours.NOSE_BRIDGE),
+        "spectacles": mask(FRAME_REACH_M, *eyes),
+    }
+    fields = _on_texels(masks, where)
+    fields["core"] = cv2.GaussianBlur(fields["core"], (0, 0), 4.0)
+    return FaceFeatures(**fields)
+
+
+def _on_texels(masks: dict[str, np.ndarray], where: np.ndarray) -> dict[str, np.ndarray]:
+    """Masks (h, w) looked up at the places `where` (N, N, 2); four at once, as OpenCV's channels allow."""
+    names, fields = list(masks), {}
+    for start in range(0, len(names), 4):
+        group = names[start : start + 4]
+        together = cv2.remap(
+            cv2.merge([masks[name] for name in group]), where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+        )
+        fields |= zip(group, cv2.split(together), strict=True)
+    return fields
 
 
 @dataclass(frozen=True)
@@ -195,6 +209,7 @@ def skin_likeness(
     """
     distance = skin.chroma_distance(log_albedo)
     darkness = skin.luminance_mean - luminance(log_albedo)
+    paleness = _paleness(log_albedo, skin)
     apart = np.maximum.reduce([areas.scalp, areas.ears, areas.neck, areas.forehead])
     middle = features.oval * (1.0 - apart)
     natural = features.dark_by_nature
@@ -202,7 +217,7 @@ def skin_likeness(
 
     mild = 1.0 - smooth_step(distance, *MILD_CHROMA)
     # deep folds are as dark as hairs and spectacle frames, but as red as skin or redder
-    off_colour = smooth_step(np.maximum(*_paleness(log_albedo, skin)), *PALER)
+    off_colour = smooth_step(np.maximum(*paleness), *PALER)
     dark_lines = _dark_lines(darkness, areas.texels_per_m)
     lines = smooth_step(dark_lines, *LINE_DARKNESS) * off_colour
     frames = smooth_step(dark_lines, *FRAME_DARKNESS) * features.spectacles
@@ -211,29 +226,31 @@ def skin_likeness(
     bright = mild * (1.0 - lines * (1.0 - features.beard)) * (1.0 - blots)
     inside = np.maximum(bright, mild * np.maximum(natural, beard))
     # a shiny lip is as pale: only beside the openings does it mean eye white or teeth
-    inside *= 1.0 - features.around_opening * _whiteness(log_albedo, skin)
-    strict = strict_likeness(log_albedo, skin)
+    inside *= 1.0 - features.around_opening * _whiteness(paleness, darkness)
+    strict = _strict_likeness(distance, darkness)
     return strict + (inside - strict) * np.maximum(middle, natural)
 
 
 def strict_likeness(log_albedo: np.ndarray, skin: SkinColour) -> np.ndarray:
     """(N, N) 0-1: colour and brightness are those of bare skin."""
-    darkness = skin.luminance_mean - luminance(log_albedo)
-    likeness = 1.0 - smooth_step(skin.chroma_distance(log_albedo), *STRICT_CHROMA)
+    return _strict_likeness(skin.chroma_distance(log_albedo), skin.luminance_mean - luminance(log_albedo))
+
+
+def _strict_likeness(chroma_distance: np.ndarray, darkness: np.ndarray) -> np.ndarray:
+    likeness = 1.0 - smooth_step(chroma_distance, *STRICT_CHROMA)
     likeness *= 1.0 - smooth_step(darkness, *STRICT_DARKNESS)
     return likeness * (1.0 - smooth_step(-darkness, *STRICT_BRIGHTNESS))
 
 
 def _paleness(log_albedo: np.ndarray, skin: SkinColour) -> tuple[np.ndarray, np.ndarray]:
     """How much less red, and how much more blue than skin each texel is, in logarithms."""
-    colour = chroma(log_albedo)
-    return skin.chroma_mean[0] - colour[..., 0], colour[..., 1] - skin.chroma_mean[1]
+    red, green, blue = (log_albedo[..., channel] for channel in range(3))
+    return green - red + float(skin.chroma_mean[0]), blue - green - float(skin.chroma_mean[1])
 
 
-def _whiteness(log_albedo: np.ndarray, skin: SkinColour) -> np.ndarray:
+def _whiteness(paleness: tuple[np.ndarray, np.ndarray], darkness: np.ndarray) -> np.ndarray:
     """(N, N) 0-1: eye white and teeth, bright and paler than skin; lips are redder instead."""
-    paler = np.minimum(*_paleness(log_albedo, skin))
-    return smooth_step(paler, *WHITE) * smooth_step(luminance(log_albedo) - skin.luminance_mean, -0.35, 0.0)
+    return smooth_step(np.minimum(*paleness), *WHITE) * smooth_step(-darkness, -0.35, 0.0)
 
 
 def _dark_lines(darkness: np.ndarray, texels_per_m: float) -> np.ndarray:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -15,8 +17,18 @@ from ml_backend.rendering.rasterizer import rasterize
 
 # How far (in texels) an island is continued along its border triangles; covers bilinear lookups and upsampling by two.
 CONTINUED_TEXELS = 6.0
+# Means at the vertices use every n-th texel only: neighbours say nearly the same.
+MEAN_STRIDE = 3
 # A continued texel lies outside of its triangle, by no more than this in any barycentric: thin triangles reach far.
 MAX_BEYOND = 1.0
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Flat pixels between the islands of an image, `gap`, and the nearest pixel in an island for each, `source`."""
+
+    gap: np.ndarray
+    source: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -24,7 +36,7 @@ class TexelMap:
     """The UV layout of a head, rasterised on a square grid (row 0 is v = 1).
 
     Attributes:
-        size_px: N, rows and columns.
+        size_px: N, rows and columns; num_vertices: V, of the head.
         index: (T,) int64, flat positions of the texels that show surface, or continue it a little past an island.
         triangle: (T,) int64, index into the head's triangles.
         vertices: (T, 3) int32, the triangle's vertices.
@@ -35,6 +47,7 @@ class TexelMap:
     """
 
     size_px: int
+    num_vertices: int
     index: np.ndarray
     triangle: np.ndarray
     vertices: np.ndarray
@@ -52,18 +65,45 @@ class TexelMap:
         Returns:
             (N, N) or (N, N, C) float32, 0 where no surface is.
         """
-        values = self.at_texels(vertex_values)
-        dense = np.zeros((self.size_px**2, *values.shape[1:]), dtype=np.float32)
-        dense[self.index] = values
-        return dense.reshape((self.size_px, self.size_px, *values.shape[1:]))
+        values = np.ascontiguousarray(vertex_values, dtype=np.float32)
+        return (self._on_grid @ values).reshape((self.size_px, self.size_px, *values.shape[1:]))
 
     def at_texels(self, vertex_values: np.ndarray) -> np.ndarray:
         """The same as a list: (T,) or (T, C) float32 at the texels of `index`."""
-        values = np.ascontiguousarray(vertex_values, dtype=np.float32)
-        starts = np.arange(0, 3 * len(self.index) + 1, 3, dtype=np.int32)
-        shape = (len(self.index), len(values))
-        weights = sparse.csr_matrix((self.barycentric.reshape(-1), self.vertices.reshape(-1), starts), shape)
-        return weights @ values
+        return self._at_index @ np.ascontiguousarray(vertex_values, dtype=np.float32)
+
+    @cached_property
+    def paddings(self) -> dict[int, Padding]:
+        """What `pad_islands` has worked out, by the size of the image."""
+        return {}
+
+    @cached_property
+    def _on_grid(self) -> sparse.csr_matrix:
+        """(N * N, V) weights of the vertices at every place of the grid; rows without surface are empty."""
+        entries = np.zeros(self.size_px**2 + 1, np.int32)
+        entries[self.index + 1] = 3
+        return self._weights(np.cumsum(entries, dtype=np.int32))
+
+    @cached_property
+    def _at_index(self) -> sparse.csr_matrix:
+        """(T, V) weights of the vertices at the texels of `index`."""
+        return self._weights(np.arange(0, 3 * len(self.index) + 1, 3, dtype=np.int32))
+
+    def _weights(self, starts: np.ndarray) -> sparse.csr_matrix:
+        shape = (len(starts) - 1, self.num_vertices)
+        return sparse.csr_matrix((self.barycentric.reshape(-1), self.vertices.reshape(-1), starts), shape)
+
+    @cached_property
+    def _shares(self) -> sparse.csr_matrix:
+        """`_shares_of_every` of MEAN_STRIDE, kept."""
+        return self._shares_of_every(MEAN_STRIDE)
+
+    def _shares_of_every(self, stride: int) -> sparse.csr_matrix:
+        """(V, T / stride) how much of every n-th texel belongs to each vertex."""
+        share = np.maximum(self.barycentric[::stride], 0.0).reshape(-1)
+        corners = self.vertices[::stride].reshape(-1)
+        starts = np.arange(0, len(share) + 1, 3, dtype=np.int32)
+        return sparse.csr_matrix((share, corners, starts), (len(starts) - 1, self.num_vertices)).T.tocsr()
 
     def only(self, chosen: np.ndarray) -> TexelMap:
         """The map with the chosen texels (T,) bool alone, on the same grid."""
@@ -73,29 +113,25 @@ class TexelMap:
         )  # fmt: skip
 
     def vertex_means(
-        self, texel_values: np.ndarray, texel_weights: np.ndarray, num_vertices: int, stride: int = 3
+        self, texel_values: np.ndarray, texel_weights: np.ndarray, stride: int = MEAN_STRIDE
     ) -> tuple[np.ndarray, np.ndarray]:
         """Gather texel values at the vertices of their triangles, as weighted means.
 
         Args:
             texel_values: (N, N, C).
             texel_weights: (N, N), 0 or more.
-            num_vertices: V.
-            stride: use every n-th texel only; neighbours say nearly the same.
+            stride: use every n-th texel only.
 
         Returns:
             (V, C) means (0 without any texel) and (V,) mean weights, 0-1 for weights of 0-1.
         """
-        used = slice(None, None, stride)
-        index, corners = self.index[used], self.vertices[used].reshape(-1)
-        share = np.maximum(self.barycentric[used], 0.0)
-        weight = (share * texel_weights.reshape(-1)[index][:, None]).reshape(-1)
-        total = np.bincount(corners, weight, num_vertices)
-        values = texel_values.reshape(self.size_px**2, -1)[index]
-        sums = [np.bincount(corners, weight * np.repeat(channel, 3), num_vertices) for channel in values.T]
-        coverage = np.bincount(corners, share.reshape(-1), num_vertices)
-        means = np.stack(sums, axis=1) / np.maximum(total, 1e-9)[:, None]
-        return means.astype(np.float32), (total / np.maximum(coverage, 1e-9)).astype(np.float32)
+        shares = self._shares if stride == MEAN_STRIDE else self._shares_of_every(stride)
+        index = self.index[::stride]
+        weight = texel_weights.reshape(-1)[index].astype(np.float32)
+        values = texel_values.reshape(self.size_px**2, -1)[index] * weight[:, None]
+        sums = shares @ np.column_stack([values, weight, np.ones_like(weight)])
+        total, coverage = np.maximum(sums[:, -2], 1e-9), np.maximum(sums[:, -1], 1e-9)
+        return (sums[:, :-2] / total[:, None]).astype(np.float32), (sums[:, -2] / coverage).astype(np.float32)
 
     def mirrored(self, image: np.ndarray) -> np.ndarray:
         """What an image (N, N) or (N, N, C), at most 4 channels, shows at the same place of the other half."""
@@ -104,6 +140,8 @@ class TexelMap:
 
 
 _maps: dict[tuple[int, int], TexelMap] = {}
+# two threads that want the same map: the second waits for the first
+_building = threading.Lock()
 
 
 def texel_map(head: HeadModel, size_px: int) -> TexelMap:
@@ -117,10 +155,11 @@ def texel_map(head: HeadModel, size_px: int) -> TexelMap:
         The map; islands are continued by a few texels along the planes of their border triangles.
     """
     key = (id(head), size_px)
-    if key not in _maps:
-        _maps[key] = _build(head, size_px)
-        weakref.finalize(head, _maps.pop, key, None)
-    return _maps[key]
+    with _building:
+        if key not in _maps:
+            _maps[key] = _build(head, size_px)
+            weakref.finalize(head, _maps.pop, key, None)
+        return _maps[key]
 
 
 def pad_islands(image: np.ndarray, texels: TexelMap) -> np.ndarray:
@@ -133,14 +172,21 @@ def pad_islands(image: np.ndarray, texels: TexelMap) -> np.ndarray:
     Returns:
         (M, M, C).
     """
-    size_px = image.shape[0]
+    padding = texels.paddings.get(len(image)) or texels.paddings.setdefault(len(image), _padding(texels, len(image)))
+    result = image.copy()
+    pixels = result.reshape(len(image) ** 2, -1)
+    pixels[padding.gap] = pixels[padding.source]
+    return result
+
+
+def _padding(texels: TexelMap, size_px: int) -> Padding:
     gap = cv2.resize((texels.part < 0).astype(np.uint8), (size_px, size_px), interpolation=cv2.INTER_NEAREST)
     _, label = cv2.distanceTransformWithLabels(gap, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
-    source = np.zeros(label.max() + 1, dtype=np.int64)
-    source[label[gap == 0]] = np.flatnonzero(gap == 0)
-    result = image.copy()
-    result[gap > 0] = image.reshape(size_px**2, -1)[source[label[gap > 0]]]
-    return result
+    inside = np.flatnonzero(gap == 0)
+    source = np.zeros(label.max() + 1, dtype=np.int32)
+    source[label.reshape(-1)[inside]] = inside
+    empty = np.flatnonzero(gap)
+    return Padding(empty, source[label.reshape(-1)[empty]])
 
 
 def _build(head: HeadModel, size_px: int) -> TexelMap:
@@ -161,8 +207,8 @@ def _build(head: HeadModel, size_px: int) -> TexelMap:
     mirror[index] = np.einsum("tk,tkc->tc", barycentric, mirror_corners[triangle])
     grid = (size_px, size_px)
     return TexelMap(
-        size_px, index, triangle, triangles[triangle].astype(np.int32), barycentric, inside, part.reshape(grid),
-        mirror.reshape(*grid, 2),
+        size_px, head.num_vertices, index, triangle, triangles[triangle].astype(np.int32), barycentric, inside,
+        part.reshape(grid), mirror.reshape(*grid, 2),
     )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from addon.exchange.avatar_package import read_package
+from addon.exchange.expression_states import read_states
 from addon.exchange.typed_json import encode
 from addon.exchange.whole_folder import remove_stale_leftovers
 from addon.exchange.worker_messages import (
@@ -20,12 +22,17 @@ from addon.exchange.worker_messages import (
     PhotoRequest,
     PhotoResult,
     Request,
+    WrinklesRequest,
+    WrinklesResult,
 )
 from ml_backend.bare_head import STAGES as BARE_HEAD_STAGES
 from ml_backend.bare_head import BareHeadOptions, make_bare_head
 from ml_backend.loaded_models import LoadedModels
 from ml_backend.pipeline import PipelineOptions, Stage, make_avatar
+from ml_backend.worker.bake_progress import BakeProgress
 from ml_backend.worker.progress import JobProgress, StageDurations
+from ml_backend.wrinkles.bake_frames import BakeStage, BakeStep, bake_frames
+from ml_backend.wrinkles.frame_displacement import FrameModel
 
 # side of the picture of a face from which the user chooses
 FACE_CROP_PX = 160
@@ -69,23 +76,25 @@ class JobRunner:
         # a grey picture: the networks' first run is the slow one
         self._models.tracker.find_faces(np.full((192, 192, 3), 128, np.uint8))
 
-    def progress_of(self, job_id: str, request: Request) -> JobProgress:
+    def progress_of(self, job_id: str, request: Request) -> JobProgress | BakeProgress:
         """A job's way through its stages, with the seconds that they are likely to take."""
         choices, head = _choices(request), _head_file(request)
+        if isinstance(request, WrinklesRequest):
+            return BakeProgress(job_id, {stage: self._durations.expected_s(stage, choices) for stage in BakeStage})
         expected = {stage: self._durations.expected_s(stage, choices) for stage in _STAGES[type(request)]}
         if head is not None and not self._models.has_head(head):
             expected[Stage.LOAD_MODELS] = self._durations.registration_s()
         return JobProgress(job_id, expected)
 
-    def learn(self, request: Request, progress: JobProgress) -> None:
+    def learn(self, request: Request, progress: JobProgress | BakeProgress) -> None:
         """Remember how long the stages of a job that was done took."""
         self._durations.learn(progress.seconds, _choices(request))
 
-    def run(self, request: Request, enter: Callable[[Stage], None]) -> dict[str, Any]:
+    def run(self, request: Request, enter: Callable[[Stage | BakeStep], None]) -> dict[str, Any]:
         """Do a job.
 
         Args:
-            enter: called at the start of each stage, and at the end of the last.
+            enter: called at the start of each stage, and at the end of the last; with what the job's progress takes.
 
         Returns:
             The result as in `done`.
@@ -93,6 +102,8 @@ class JobRunner:
         Raises:
             LikenessError: it cannot be done, with the reason.
         """
+        if isinstance(request, WrinklesRequest):
+            return encode(self._bake_wrinkles(request, enter))
         return encode(self._result(request, lambda stage, _fraction: enter(stage)))
 
     def _result(self, request: Request, enter: _Enter) -> JobResult:
@@ -119,6 +130,14 @@ class JobRunner:
         remove_stale_leftovers(package.parent)
         result = make_avatar(Path(request.photo), package, options, enter, self._models)
         return PhotoResult(str(result.package), result.timings_s, result.description.provenance.photo.faces_found)
+
+    def _bake_wrinkles(self, request: WrinklesRequest, enter: Callable[[BakeStep], None]) -> WrinklesResult:
+        enter(BakeStep(BakeStage.READ_AVATAR))
+        states = read_states(Path(request.states))
+        enter(BakeStep(BakeStage.READ_AVATAR, total=len(states.frames)))
+        model = FrameModel(read_package(Path(request.package)))
+        baked = bake_frames(model, states, Path(request.folder), request.size_px, request.owner, enter)
+        return WrinklesResult(request.folder, baked.frames_made, baked.frames_kept)
 
     def _make_bare_head(self, request: HeadRequest, enter: _Enter) -> HeadResult:
         chosen, package = request.options, Path(request.package)
@@ -171,4 +190,6 @@ def _choices(request: Request) -> tuple[object, ...]:
     if isinstance(request, PhotoRequest | HeadRequest):
         options = request.options
         return request.kind, options.head, options.texture_px, options.displacement_px
+    if isinstance(request, WrinklesRequest):
+        return request.kind, request.package, request.size_px
     return request.kind, getattr(request, "head", None)

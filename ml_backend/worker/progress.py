@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from addon.exchange.worker_messages import ProgressMessage
 from ml_backend.pipeline import Stage
+from ml_backend.wrinkles.bake_frames import BakeStage
 
 # Seconds of each stage with a 2048-pixel texture and a 1024-pixel displacement, until this worker has measured its own:
 # the demo's portrait on two cores of a server processor, models loaded already.
@@ -20,6 +22,8 @@ FIRST_SECONDS = {
     Stage.BAKE_DISPLACEMENT: 2.3,
     Stage.WRITE_PACKAGE: 0.45,
 }
+# The same for a bake of wrinkles with maps of 1024 pixels; of the last stage, for one frame.
+FIRST_BAKE_SECONDS = {BakeStage.READ_AVATAR: 0.3, BakeStage.DRAW_LINES: 2.0, BakeStage.BAKE_FRAMES: 0.15}
 # Seconds of the first registration of a user's FLAME file, same machine; after that it comes from the cache.
 FIRST_REGISTRATION_S = 12.0
 # up to this part of a stage the bar moves with the clock, then ever more slowly: the stage may take longer than known
@@ -38,19 +42,19 @@ class StageDurations:
             that no choice changes.
     """
 
-    measured: dict[tuple[Stage, object], float] = field(default_factory=dict)
+    measured: dict[tuple[Stage | BakeStage, object], float] = field(default_factory=dict)
     pace: float = 1.0
 
-    def expected_s(self, stage: Stage, choices: object) -> float:
+    def expected_s(self, stage: Stage | BakeStage, choices: object) -> float:
         """Seconds that a stage is likely to take; `choices`: whatever was chosen that changes it."""
-        first = self.pace * FIRST_SECONDS[stage]
+        first = self.pace * (FIRST_BAKE_SECONDS[stage] if isinstance(stage, BakeStage) else FIRST_SECONDS[stage])
         return max(self.measured.get((stage, choices), first), _LEAST_SECONDS)
 
     def registration_s(self) -> float:
         """Seconds that a head file is likely to take which is not loaded yet."""
         return self.pace * FIRST_REGISTRATION_S
 
-    def learn(self, seconds: dict[Stage, float], choices: object) -> None:
+    def learn(self, seconds: Mapping[Stage | BakeStage, float], choices: object) -> None:
         """Remember a job that was done; models, once loaded, stay so."""
         self.measured |= {(stage, choices): value for stage, value in seconds.items() if stage is not Stage.LOAD_MODELS}
         if Stage.FIT_HEAD in seconds:
@@ -93,7 +97,7 @@ class JobProgress:
             return None
         stage, since = self._now
         elapsed, expected = time.monotonic() - since, self._expected_s[stage]
-        part = _part_done(elapsed / expected)
+        part = part_done(elapsed / expected)
         place = self._stages.index(stage)
         before = sum(self._expected_s[done] for done in self._stages[:place])
         after = sum(self._expected_s[to_come] for to_come in self._stages[place + 1 :])
@@ -102,7 +106,7 @@ class JobProgress:
         return ProgressMessage(self.job_id, stage.name.lower(), stage.value, round(self._fraction, 4), round(left_s, 1))
 
 
-def _part_done(elapsed: float) -> float:
-    """0-1, of the time elapsed in units of the time expected."""
+def part_done(elapsed: float) -> float:
+    """How much of a stage is likely to be done, 0-1, by the time elapsed in units of the time expected."""
     beyond = max(0.0, elapsed - _STEADY_PART) / (1 - _STEADY_PART)
     return min(elapsed, _STEADY_PART) + (1 - _STEADY_PART) * (1 - math.exp(-beyond))

@@ -39,8 +39,10 @@ from ml_backend.worker.interrupts import JobInterrupts
 
 if TYPE_CHECKING:
     from ml_backend.pipeline import Stage
+    from ml_backend.worker.bake_progress import BakeProgress
     from ml_backend.worker.jobs import JobRunner
     from ml_backend.worker.progress import JobProgress
+    from ml_backend.wrinkles.bake_frames import BakeStep
 
 # pyproject.toml's requires-python
 OLDEST_PYTHON = (3, 11)
@@ -82,7 +84,7 @@ class Worker:
         self._answers = Answers()
         self._inbox = Inbox()
         self._interrupts = JobInterrupts()
-        self._progress: JobProgress | None = None
+        self._progress: JobProgress | BakeProgress | None = None
         # no progress is told after a job's last word
         self._telling = threading.Lock()
         self._has_news = threading.Event()
@@ -198,7 +200,7 @@ class Worker:
         """Do a job and answer it; the edge at which every failure becomes a message."""
         progress = runner.progress_of(job.job, job.request)
 
-        def enter(stage: Stage) -> None:
+        def enter(stage: Stage | BakeStep) -> None:
             with self._interrupts.paused(job.job):
                 progress.enter(stage)
                 self._has_news.set()

@@ -1,7 +1,7 @@
 """Exact wrinkles of a range of frames: one displacement image a frame, of which only the changed ones are made again.
 
-Each image carries in its header what it was made from, so that no list beside them can disagree with the files: whatever
-stopped a bake, the next one keeps every whole image that is still right.
+Each image carries in its header what it was made from, so that whatever stopped a bake, the next one keeps every whole
+image that is still right. The index beside them repeats that for readers that know no OpenEXR.
 """
 
 from __future__ import annotations
@@ -9,25 +9,38 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
+import torch
 
-from addon.exchange.avatar_package import AvatarPackage
+from addon.exchange.avatar_package import (
+    COMPRESSED_FILE,
+    DISPLACEMENT_FILE,
+    EXPANDED_FILE,
+    HEAD_FILE,
+    WRINKLES_FILE,
+    AvatarPackage,
+)
 from addon.exchange.conventions import JOINT_NAMES, VERSION
 from addon.exchange.errors import LikenessError
 from addon.exchange.expression_states import ExpressionStates
-from addon.exchange.worker_messages import frame_file_name
+from addon.exchange.wrinkle_frames import (
+    FRAME_STEM,
+    INDEX_FILE,
+    FrameIndex,
+    frame_file_name,
+    frame_of_file,
+    write_index,
+)
 from ml_backend.wrinkles.exr_file import NoExrOfOurs, read_attributes, write_grey_exr
-
-if TYPE_CHECKING:
-    from ml_backend.wrinkles.frame_displacement import FrameModel
+from ml_backend.wrinkles.frame_displacement import FrameModel
 
 # to be raised when the same inputs give another image or another coding of it
 FORMAT_VERSION = 1
@@ -36,34 +49,58 @@ _UNFINISHED = ".part"
 _MM_PER_M = 1000.0
 # the head's place in the room is no part of its wrinkles
 _RIGID_JOINT = JOINT_NAMES.index("root")
+# what of a package the wrinkles are made of: its description also names the avatar and tells times
+_FILES_THAT_COUNT = (HEAD_FILE, DISPLACEMENT_FILE, COMPRESSED_FILE, EXPANDED_FILE, WRINKLES_FILE)
 
 
 class BakeStage(Enum):
     """What a bake does, in order; the values are for people."""
 
-    READ_AVATAR = "Reading the avatar"
-    DRAW_LINES = "Drawing the wrinkle lines"
-    BAKE_FRAMES = "Baking wrinkles"
+    READ_AVATAR = "reading the avatar"
+    DRAW_LINES = "drawing the wrinkle lines"
+    BAKE_FRAMES = "baking wrinkles"
+
+
+@dataclass(frozen=True)
+class BakeStep:
+    """Where a bake is.
+
+    Attributes:
+        stage: at work.
+        done, total: images made, and to be made by this bake.
+        frame: at work; None between stages.
+    """
+
+    stage: BakeStage
+    done: int = 0
+    total: int = 0
+    frame: int | None = None
 
 
 @dataclass(frozen=True)
 class FrameBake:
-    """What a bake did: images made (computed, or a second name for one of the same state) and images that were right."""
+    """What a bake did.
 
-    frames_written: int
+    Attributes:
+        frames_made: images computed, and second names given to one of the same state.
+        frames_kept: images that were right already.
+    """
+
+    frames_made: int
     frames_kept: int
 
 
-# stage, the part of it that is done, and its text for people (empty: the stage's own)
-Progress = Callable[[BakeStage, float, str], None]
+Progress = Callable[[BakeStep], None]
 
 
+@torch.no_grad()
 def bake_frames(
     model: FrameModel,
     states: ExpressionStates,
     folder: Path,
     size_px: int | None = None,
-    progress: Progress = lambda _stage, _fraction, _text: None,
+    owner: str = "",
+    progress: Progress = lambda _step: None,
 ) -> FrameBake:
     """Write the displacement of each frame as `wrinkles_####.exr`: half floats, millimetres outwards, row 0 at v = 1.
 
@@ -72,7 +109,8 @@ def bake_frames(
         states: what it shows in each frame; the root's rotation changes nothing.
         folder: made where it is missing; other files in it are left alone.
         size_px: side of the images, at most that of the avatar's wrinkle maps; None: theirs.
-        progress: called before each frame, and at the end; it may raise to stop the bake between two frames.
+        owner: for the index.
+        progress: called before each step, and at the end; it may raise to stop the bake between two frames.
 
     Raises:
         LikenessError: the size or a name does not fit the avatar.
@@ -81,28 +119,61 @@ def bake_frames(
     size = _checked_size(model.package, size_px)
     folder.mkdir(parents=True, exist_ok=True)
     _remove_unfinished(folder)
-    inputs = frame_inputs(model.package, states, size)
-    paths = [folder / frame_file_name(frame) for frame in states.frames.tolist()]
-    whole = {path: wanted for path, wanted in zip(paths, inputs, strict=True) if _made_from(path) == wanted}
-    todo = [index for index, path in enumerate(paths) if path not in whole]
-    source = {wanted: path for path, wanted in whole.items()}
-    if any(inputs[index] not in source for index in todo):
-        progress(BakeStage.DRAW_LINES, 0.0, "")
-        model.prepare()
-    for done, index in enumerate(todo):
-        text = f"{BakeStage.BAKE_FRAMES.value}: frame {states.frames[index]} ({done + 1} of {len(todo)})"
-        progress(BakeStage.BAKE_FRAMES, done / len(todo), text)
-        wanted, path = inputs[index], paths[index]
-        if wanted in source:
-            _put(path, lambda unfinished, same=source[wanted]: _second_name(same, unfinished))
+    inputs = dict(zip(states.frames.tolist(), frame_inputs(model.package, states, size), strict=True))
+    found = _images_in(folder)
+    todo = [frame for frame, wanted in inputs.items() if found.get(frame) != wanted]
+    # written first, too, so that the folder says whose it is while it is filled
+    _write_index(folder, FrameIndex(owner, size, found))
+    try:
+        _make_images(model, states, inputs, todo, _Folder(folder, size, found), progress)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            _write_index(folder, FrameIndex(owner, size, found))
+        raise
+    _write_index(folder, FrameIndex(owner, size, found))
+    progress(BakeStep(BakeStage.BAKE_FRAMES, len(todo), len(todo)))
+    return FrameBake(len(todo), len(inputs) - len(todo))
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """Where images are put, their side, and frame to inputs of those that are there."""
+
+    path: Path
+    size_px: int
+    found: dict[int, str]
+
+
+def _make_images(
+    model: FrameModel,
+    states: ExpressionStates,
+    inputs: Mapping[int, str],
+    todo: Sequence[int],
+    folder: _Folder,
+    progress: Progress,
+) -> None:
+    """Make the images of some frames, one after the other; a frame whose state another one has costs nothing."""
+    # images that stay; those of `todo` are about to go
+    source = {made_from: frame for frame, made_from in folder.found.items() if frame not in todo}
+    if any(inputs[frame] not in source for frame in todo):
+        progress(BakeStep(BakeStage.DRAW_LINES, 0, len(todo)))
+        _prepare(model)
+    for done, frame in enumerate(todo):
+        progress(BakeStep(BakeStage.BAKE_FRAMES, done, len(todo), frame))
+        made_from, path = inputs[frame], folder.path / frame_file_name(frame)
+        if made_from in source:
+            same = folder.path / frame_file_name(source[made_from])
+            _put(path, partial(_second_name, same))
         else:
-            values_mm = _resized(_displacement_mm(model, states, index), size)
-            _put(path, lambda unfinished, values=values_mm, made_from=wanted: write_grey_exr(
-                unfinished, values, {_INPUTS_ATTRIBUTE: made_from}
-            ))  # fmt: skip
-            source[wanted] = path
-    progress(BakeStage.BAKE_FRAMES, 1.0, "")
-    return FrameBake(len(todo), len(whole))
+            values_mm = _resized(_displacement_mm(model, states, frame), folder.size_px)
+            _put(path, partial(write_grey_exr, values=values_mm, attributes={_INPUTS_ATTRIBUTE: made_from}))
+        source[made_from] = frame
+        folder.found[frame] = made_from
+
+
+def _prepare(model: FrameModel) -> None:
+    """Work out what all frames share."""
+    _ = model.texels, model.prior, model.distilled, model.neutral_m, model.compressed_m, model.expanded_m
 
 
 def frame_inputs(package: AvatarPackage, states: ExpressionStates, size_px: int) -> list[str]:
@@ -124,14 +195,7 @@ def frame_inputs(package: AvatarPackage, states: ExpressionStates, size_px: int)
 
 
 def _file_hashes(package: AvatarPackage) -> dict[str, str]:
-    """What the package's files hold; the description itself names the avatar and times, which change no wrinkle."""
-    return {path.name: _sha256(path) for path in sorted(package.folder.iterdir()) if path.name in _files_that_count()}
-
-
-def _files_that_count() -> frozenset[str]:
-    from addon.exchange.avatar_package import COMPRESSED_FILE, DISPLACEMENT_FILE, EXPANDED_FILE, HEAD_FILE, WRINKLES_FILE
-
-    return frozenset((HEAD_FILE, DISPLACEMENT_FILE, COMPRESSED_FILE, EXPANDED_FILE, WRINKLES_FILE))
+    return {name: _sha256(package.folder / name) for name in _FILES_THAT_COUNT}
 
 
 def _sha256(path: Path) -> str:
@@ -146,10 +210,6 @@ def _posed(joint_rotations: np.ndarray) -> np.ndarray:
 
 
 def _checked_size(package: AvatarPackage, size_px: int | None) -> int:
-    if package.description.wrinkles is None:
-        raise LikenessError(
-            "no_wrinkles", f"{package.folder.name} has no wrinkles.", "Make the avatar anew from its photo."
-        )
     own = package.description.wrinkles.size_px
     if size_px is not None and not 1 <= size_px <= own:
         raise LikenessError(
@@ -158,9 +218,10 @@ def _checked_size(package: AvatarPackage, size_px: int | None) -> int:
     return size_px or own
 
 
-def _displacement_mm(model: FrameModel, states: ExpressionStates, index: int) -> np.ndarray:
-    key_values = dict(zip(states.key_names, states.key_values[index].tolist(), strict=True))
-    joints = _posed(states.joint_rotations[index : index + 1])[0]
+def _displacement_mm(model: FrameModel, states: ExpressionStates, frame: int) -> np.ndarray:
+    row = int(np.searchsorted(states.frames, frame))
+    key_values = dict(zip(states.key_names, states.key_values[row].tolist(), strict=True))
+    joints = _posed(states.joint_rotations[row : row + 1])[0]
     pose = {name: tuple(turn) for name, turn in zip(JOINT_NAMES, joints.tolist(), strict=True)}
     return model.displacement(key_values, pose) * np.float32(_MM_PER_M)
 
@@ -168,17 +229,23 @@ def _displacement_mm(model: FrameModel, states: ExpressionStates, index: int) ->
 def _resized(values: np.ndarray, size_px: int) -> np.ndarray:
     if len(values) == size_px:
         return values
-    import cv2
-
     return cv2.resize(values, (size_px, size_px), interpolation=cv2.INTER_AREA)
 
 
-def _made_from(path: Path) -> str | None:
-    """The inputs that a whole image names; None where there is none."""
-    try:
-        return read_attributes(path).get(_INPUTS_ATTRIBUTE)
-    except (NoExrOfOurs, OSError):
-        return None
+def _images_in(folder: Path) -> dict[int, str]:
+    """Frame to what its image names as its inputs, for every whole image of ours."""
+    found = {}
+    for path in folder.iterdir():
+        frame = frame_of_file(path.name)
+        if frame is None:
+            continue
+        with contextlib.suppress(NoExrOfOurs, OSError):
+            found[frame] = read_attributes(path).get(_INPUTS_ATTRIBUTE, "")
+    return found
+
+
+def _write_index(folder: Path, index: FrameIndex) -> None:
+    _put(folder / INDEX_FILE, lambda unfinished: write_index(unfinished, index))
 
 
 def _put(path: Path, write: Callable[[Path], None]) -> None:
@@ -196,13 +263,13 @@ def _put(path: Path, write: Callable[[Path], None]) -> None:
 def _second_name(path: Path, second: Path) -> None:
     """The same content under a second name; a copy where the file system knows no second names."""
     try:
-        os.link(path, second)
+        second.hardlink_to(path)
     except OSError:
         shutil.copyfile(path, second)
 
 
 def _remove_unfinished(folder: Path) -> None:
     """What a killed bake left."""
-    for path in folder.glob(f".{frame_file_name(0)[:-8]}*{_UNFINISHED}"):
+    for path in folder.glob(f".{FRAME_STEM}*{_UNFINISHED}"):
         with contextlib.suppress(OSError):
             path.unlink()

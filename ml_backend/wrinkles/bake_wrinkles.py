@@ -5,15 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from addon.exchange.tension import wrinkle_weights
+from addon.exchange.tension import WrinkleWeights, wrinkle_weights
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.displacement.bake_displacement import BakedDisplacement
 from ml_backend.displacement.photo_wrinkles import split_photo
 from ml_backend.head.head_model import HeadModel
-from ml_backend.texture.texel_map import texel_map
-from ml_backend.wrinkles.distil_prior import DistilledPrior, distil_prior, sampled_tension_scale
-from ml_backend.wrinkles.prior import MAX_DISPLACEMENT_M, wrinkle_prior
+from ml_backend.texture.texel_map import TexelMap, texel_map
+from ml_backend.wrinkles.distil import WrinkleScale
+from ml_backend.wrinkles.distil_prior import (
+    DistilledPrior,
+    ExpressionTensions,
+    depth_changes,
+    distil_prior,
+    sampled_tension_scale,
+)
+from ml_backend.wrinkles.prior import MAX_DISPLACEMENT_M, WrinklePrior, wrinkle_prior
 from ml_backend.wrinkles.tension import uv_tension, vertex_tension
 from ml_backend.wrinkles.wrinkle_surface import skin_texels, surface_of_head
 
@@ -51,33 +59,66 @@ def person_seed(photo_sha256: str) -> int:
     return int(photo_sha256[:SEED_DIGITS], 16)
 
 
-def bake_wrinkles(
-    head: HeadModel, fit: CoarseFit, displacement: BakedDisplacement, seed: int, age: float
-) -> BakedWrinkles:
-    """Make the wrinkle maps of a person.
+@dataclass(frozen=True)
+class DrawnWrinkles:
+    """What is known of a person's wrinkles before the photo's relief is: the fitted head says all of it.
+
+    Attributes:
+        texels: of the maps; seed: the person's; age: 0-1.
+        prior: the person's lines; changes: how each family's depth changes in the samples, `depth_changes`.
+        scale, samples: the sampled expressions and the tensions at which the maps show whole.
+        photo_weights: of the compressed and the expanded map in the photo's expression, (N, N).
+    """
+
+    texels: TexelMap
+    seed: int
+    age: float
+    prior: WrinklePrior
+    changes: tuple[np.ndarray, ...]
+    scale: WrinkleScale
+    samples: ExpressionTensions
+    photo_weights: WrinkleWeights
+
+
+@torch.no_grad()
+def draw_wrinkles(head: HeadModel, fit: CoarseFit, size_px: int, seed: int, age: float) -> DrawnWrinkles:
+    """Draw a person's lines on the fitted head.
 
     Args:
         head, fit: the fitted head.
-        displacement: read off the photo.
+        size_px: rows and columns of the maps.
         seed: the person's; age: 0 (smooth skin) to 1 (old skin).
     """
     surface = surface_of_head(head, fit.shape)
-    texels = texel_map(head, displacement.offset_mm.shape[0])
+    texels = texel_map(head, size_px)
     scale, samples = sampled_tension_scale(surface)
     posed = head.vertices(fit.shape[None], fit.expression[None], fit.pose[None])
     tension = vertex_tension(surface.neutral, posed, surface.edges)
     weights = wrinkle_weights(uv_tension(tension, texels)[0, 0].numpy(), scale.full_compression, scale.full_stretch)
-    photo = split_photo(displacement, weights.compressed, weights.expanded, age)
-
-    evidence = np.stack([displacement.evidence, photo.explained], -1)
-    known, _ = texels.vertex_means(evidence, np.ones(evidence.shape[:2], np.float32), head.num_vertices)
     prior = wrinkle_prior(surface, skin_texels(texels, head.part_names.index("skin")), seed, age)
-    distilled = distil_prior(prior, scale, samples, rest_gain=1 - known[:, 0], line_gain=1 - known[:, 1])
-    pores_mm = 1e3 * prior.pores_m * (1 - displacement.evidence)
+    return DrawnWrinkles(texels, seed, age, prior, depth_changes(prior, samples), scale, samples, weights)
+
+
+def bake_wrinkles(drawn: DrawnWrinkles, displacement: BakedDisplacement) -> BakedWrinkles:
+    """Make the wrinkle maps of a person.
+
+    Args:
+        drawn: the person's lines, on maps of the displacement's size.
+        displacement: read off the photo.
+    """
+    photo = split_photo(displacement, drawn.photo_weights.compressed, drawn.photo_weights.expanded, drawn.age)
+    evidence = np.stack([displacement.evidence, photo.explained], -1)
+    known, _ = drawn.texels.vertex_means(evidence, np.ones(evidence.shape[:2], np.float32))
+    distilled = distil_prior(
+        drawn.prior, drawn.scale, drawn.samples, rest_gain=1 - known[:, 0], line_gain=1 - known[:, 1],
+        changes=drawn.changes,
+    )  # fmt: skip
+    pores_mm = 1e3 * drawn.prior.pores_m * (1 - displacement.evidence)
     neutral = photo.neutral_mm + pores_mm + 1e3 * distilled.rest_m
     compressed = neutral + photo.compressed_mm + 1e3 * distilled.compressed_m
     expanded = neutral + photo.expanded_mm + 1e3 * distilled.expanded_m
-    return _baked(neutral, compressed, expanded, distilled, seed, age, surface.anchors, 1 - known[:, 1])
+    anchors = drawn.prior.surface.anchors
+    return _baked(neutral, compressed, expanded, distilled, drawn.seed, drawn.age, anchors, 1 - known[:, 1])
 
 
 def _baked(

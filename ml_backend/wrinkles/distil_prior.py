@@ -73,12 +73,18 @@ def sampled_tension_scale(surface: WrinkleSurface) -> tuple[WrinkleScale, Expres
     return full_tensions(tension[:, face]), ExpressionTensions(posed, tension)
 
 
+def depth_changes(prior: WrinklePrior, samples: ExpressionTensions) -> tuple[np.ndarray, ...]:
+    """For every family of lines, (B, P) metres that the samples deepen it by at its chart's vertices."""
+    return tuple(layer.depth_change_m(samples.posed) for layer in prior.layers)
+
+
 def distil_prior(
     prior: WrinklePrior,
     scale: WrinkleScale,
     samples: ExpressionTensions,
     rest_gain: np.ndarray | None = None,
     line_gain: np.ndarray | None = None,
+    changes: tuple[np.ndarray, ...] | None = None,
 ) -> DistilledPrior:
     """Distil a person's prior.
 
@@ -86,15 +92,17 @@ def distil_prior(
         prior: drawn for the surface that the samples were posed on.
         scale, samples: of `sampled_tension_scale`.
         rest_gain, line_gain: (V,) factors of the lines at rest and of what expressions add; 1 where None.
+        changes: `depth_changes` of both, where they are known already.
     """
+    changes = depth_changes(prior, samples) if changes is None else changes
     ones = np.ones(len(prior.surface.neutral))
     rest_gain, line_gain = (ones if gain is None else gain for gain in (rest_gain, line_gain))
     size = prior.size_px
     maps = np.zeros((3, size**2), np.float32)
     squares = _SquaredErrors(samples, scale, size)
-    for layer in prior.layers:
+    for layer, layer_change in zip(prior.layers, changes, strict=True):
         vertex = layer.chart.vertex
-        change = torch.from_numpy(layer.depth_change_m(samples.posed) * line_gain[vertex])
+        change = torch.from_numpy(layer_change * line_gain[vertex])
         fitted = _fitted_depths(layer, change, samples.tension[:, vertex], scale)
         rest = layer.rest_depth_m * rest_gain[vertex]
         for image, depth in zip(maps, (rest, fitted.compressed, fitted.expanded), strict=True):

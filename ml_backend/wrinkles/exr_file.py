@@ -1,13 +1,14 @@
 """Writes one grey channel as an OpenEXR file, and reads such a file's header.
 
-Scan lines, half floats, ZIP compression: what every program that knows OpenEXR reads. The writer is ours because OpenCV's
-has to be allowed by an environment variable before OpenCV loads, and keeps no attributes.
+Scan lines, half floats, ZIP compression: what every program that knows OpenEXR reads. The writer is ours because
+OpenCV's has to be allowed by an environment variable before OpenCV loads, and keeps no attributes.
 
 Source: "OpenEXR File Layout" and "Technical Introduction to OpenEXR", openexr.com.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -56,6 +57,9 @@ def write_grey_exr(path: Path, values: np.ndarray, attributes: dict[str, str] | 
     offsets = start + np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype("<u8")
     with path.open("wb") as file:
         file.write(b"".join([header, offsets.tobytes(), *blocks]))
+        file.flush()
+        # a full disk or a cut wire shows before the file takes its place
+        os.fsync(file.fileno())
 
 
 def read_attributes(path: Path) -> dict[str, str]:

@@ -167,8 +167,8 @@ _NASOLABIAL = LineSystem(
     wander=0.5, anatomy_weight=6.0, amount_weight=0.6,
 )  # fmt: skip
 _MARIONETTE = LineSystem(
-    name="marionette_left",  # depressor anguli oris
-    expressions=("mouthFrownLeft", "mouthStretchLeft"),
+    name="marionette_left",  # depressor anguli oris alone: risorius (mouthStretch) pulls this skin sideways and flat
+    expressions=("mouthFrownLeft",),
     origin={291: 0.45, 422: 0.35, 152: 0.2}, along_from={291: 1.0}, along_to={422: 0.5, 152: 0.5},
     half_along_m=0.014, half_across_m=0.008, spacing_m=0.007,
     max_depth_m=0.0007, young_depth=0.4, static_depth=0.4, fixed_lines=(0.0,), secondary=1.0,

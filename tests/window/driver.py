@@ -16,6 +16,8 @@ import time
 import traceback
 
 import bpy
+from bpy_extras import view3d_utils
+from mathutils import Vector
 
 EXTENSION = "bl_ext.user_default.likeness"
 _TICK_S = 0.03
@@ -110,17 +112,21 @@ def status() -> dict:
     }
 
 
-def order(photo: str, **options: object) -> list[str]:
-    """Choose a photo as the file browser does, without it."""
-    with window_override():
-        return sorted(bpy.ops.likeness.photo("EXEC_DEFAULT", filepath=photo, **options))
+def chosen_python() -> str:
+    """The backend's Python in the preferences."""
+    return bpy.context.preferences.addons[EXTENSION].preferences.backend_python
 
 
-def drop(directory: str, names: list[str]) -> list[str]:
-    """What Blender does with the operator of a file handler when files are dropped on the viewport."""
-    with window_override():
+def backend_status() -> str:
+    """What the preferences say about it."""
+    return session().status.get("backend", "")
+
+
+def drop(directory: str, names: list[str], region: str = "UI") -> list[str]:
+    """What Blender does when files from a file manager are dropped on a region of the 3D view."""
+    with window_override(region):
         files = [{"name": name} for name in names]
-        return sorted(bpy.ops.likeness.photo("INVOKE_DEFAULT", directory=directory, files=files, face=1))
+        return sorted(bpy.ops.wm.drop_import_file("INVOKE_DEFAULT", directory=directory, files=files))
 
 
 # --- the scene ------------------------------------------------------------------------------------------------------
@@ -146,7 +152,8 @@ def avatars() -> list[dict]:
     found = []
     for item in bpy.context.scene.objects:
         if item.likeness.role == "HEAD":
-            parts = [other for other in bpy.context.scene.objects if other.likeness.avatar_id == item.likeness.avatar_id]
+            avatar = item.likeness.avatar_id
+            parts = [other for other in bpy.context.scene.objects if other.likeness.avatar_id == avatar]
             found.append(
                 {
                     "name": item.name,
@@ -156,9 +163,40 @@ def avatars() -> list[dict]:
                     "package": item.likeness.package,
                     "photo": item.likeness.photo_name,
                     "materials": len(item.data.materials),
+                    "maps": maps(item),
                 }
             )
     return found
+
+
+def key_values() -> list[float]:
+    """The shape keys of the active head."""
+    return [round(key.value, 4) for key in bpy.context.object.data.shape_keys.key_blocks]
+
+
+def save_copy(path: str) -> None:
+    """Another file, with what Blender has open now and one object more."""
+    added = bpy.data.objects.new("Another file's", None)
+    bpy.context.scene.collection.objects.link(added)
+    bpy.ops.wm.save_as_mainfile(filepath=path, copy=True)
+    bpy.data.objects.remove(added)
+
+
+def maps(head) -> list[list]:
+    """Name, width, height and kind of storage of each image that a head's materials and modifiers use."""
+    groups = [slot.material.node_tree for slot in head.material_slots if slot.material]
+    seen, images = set(), {}
+    while groups:
+        tree = groups.pop()
+        if tree is None or tree.name in seen:
+            continue
+        seen.add(tree.name)
+        for node in tree.nodes:
+            groups.append(getattr(node, "node_tree", None))
+            image = getattr(node, "image", None)
+            if image is not None:
+                images[image.name] = [image.name, *image.size, "packed" if image.packed_file else image.source]
+    return [images[name] for name in sorted(images)]
 
 
 def view() -> str:
@@ -169,52 +207,75 @@ def view() -> str:
 # --- the window -----------------------------------------------------------------------------------------------------
 
 
+def on_screen(x: float, y: float, z: float) -> list[int]:
+    """Where a point of the active object is seen, in pixels from the window's top left; metres from the object."""
+    area, region = view_area(), region_of("WINDOW")
+    point = bpy.context.object.matrix_world @ Vector((x, y, z))
+    place = view3d_utils.location_3d_to_region_2d(region, area.spaces.active.region_3d, point)
+    return [round(region.x + place.x), round(main_window().height - region.y - place.y)]
+
+
 def main_window() -> bpy.types.Window:
     """The first window."""
     return bpy.context.window_manager.windows[0]
 
 
+def largest_area(kind: str) -> tuple[bpy.types.Window, bpy.types.Area]:
+    """The largest editor of a kind, and its window; nothing twice where there is none."""
+    found = [
+        (window, area)
+        for window in bpy.context.window_manager.windows
+        for area in window.screen.areas
+        if area.type == kind
+    ]
+    return max(found, key=lambda pair: pair[1].width * pair[1].height, default=(None, None))
+
+
 def view_area() -> bpy.types.Area:
     """The largest 3D view."""
-    views = [area for area in main_window().screen.areas if area.type == "VIEW_3D"]
-    return max(views, key=lambda area: area.width * area.height)
+    return largest_area("VIEW_3D")[1]
 
 
-def region_of(kind: str) -> bpy.types.Region:
-    """A region of the 3D view."""
-    return next(region for region in view_area().regions if region.type == kind)
+def region_of(kind: str, area: str = "VIEW_3D") -> bpy.types.Region:
+    """A region of the largest editor of a kind."""
+    return next(region for region in largest_area(area)[1].regions if region.type == kind)
 
 
-def window_override(kind: str = "WINDOW"):
-    """The context of somebody who works in the 3D view."""
-    return bpy.context.temp_override(window=main_window(), area=view_area(), region=region_of(kind))
+def window_override(kind: str = "WINDOW", area: str = "VIEW_3D"):
+    """The context of somebody who works in an editor."""
+    window, editor = largest_area(area)
+    return bpy.context.temp_override(window=window, area=editor, region=region_of(kind, area))
 
 
-def box(kind: str) -> list[int]:
-    """A region's left, top, right and bottom in pixels from the window's top left."""
-    region, height = region_of(kind), main_window().height
+def box(kind: str, area: str = "VIEW_3D") -> list[int]:
+    """A region's left, top, right and bottom in pixels from its window's top left."""
+    region, height = region_of(kind, area), largest_area(area)[0].height
     return [region.x, height - region.y - region.height, region.x + region.width, height - region.y]
 
 
 def show_sidebar(category: str) -> str:
-    """Open the sidebar at a tab; returns the tab that is open."""
+    """Open the sidebar at a tab; returns the tab that was open."""
     area = view_area()
     if not area.spaces.active.show_region_ui:
         area.spaces.active.show_region_ui = True
         return ""
     region = region_of("UI")
-    if region.active_panel_category != category:
+    shown = region.active_panel_category
+    if shown != category:
         region.active_panel_category = category
-    return region.active_panel_category
+        # 4.3 does not do it by itself
+        region.tag_redraw()
+    return shown
 
 
-def under_mouse() -> str:
-    """The Python command of the button under the mouse; empty where there is none."""
+def under_mouse(kind: str = "UI", area: str = "VIEW_3D") -> str:
+    """What the button under the mouse is: its Python command, else the path of its property; empty without either."""
     manager = bpy.context.window_manager
     manager.clipboard = ""
-    with window_override("UI"):
-        if bpy.ops.ui.copy_python_command_button.poll():
-            bpy.ops.ui.copy_python_command_button()
+    with window_override(kind, area):
+        for copy in (bpy.ops.ui.copy_python_command_button, bpy.ops.ui.copy_data_path_button):
+            if not manager.clipboard and copy.poll():
+                copy()
     return manager.clipboard
 
 
@@ -247,9 +308,25 @@ def browser() -> dict | None:
     }
 
 
-def browse(folder: str) -> None:
-    """Go to a folder in the open file browser."""
-    browser_area()[1].spaces.active.params.directory = os.fsencode(folder)
+def browse(folder: str, name: str = "") -> None:
+    """Go to a folder in the open file browser, and write a name into its line."""
+    params = browser_area()[1].spaces.active.params
+    params.directory = os.fsencode(folder)
+    if name:
+        params.filename = name
+
+
+def close_window(area: str) -> None:
+    """Close an editor's window, as the cross in its frame does; there is no window manager to draw one."""
+    window, editor = largest_area(area)
+    with bpy.context.temp_override(window=window, area=editor):
+        bpy.ops.wm.window_close()
+
+
+def regions(area: str) -> list[str]:
+    """The kinds of regions of an editor; none where it is not open."""
+    editor = largest_area(area)[1]
+    return [region.type for region in editor.regions] if editor else []
 
 
 def quiet() -> None:
@@ -258,6 +335,8 @@ def quiet() -> None:
     preferences.view.show_splash = False
     preferences.view.use_save_prompt = False
     preferences.system.use_online_access = False
+    # the profile is the test's own, and is written by its steps alone
+    preferences.use_preferences_save = True
 
 
 quiet()

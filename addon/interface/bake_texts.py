@@ -1,0 +1,37 @@
+"""The texts about exact wrinkles. A part of `texts.TEXTS`."""
+
+from __future__ import annotations
+
+BAKE_TEXTS: dict[str, str] = {
+    "bake": "Bake Wrinkles…",
+    "bake.tip": "Compute the wrinkles of every frame from the full model; only frames that have changed are made again",
+    "bake.panel": "Exact Wrinkles",
+    "bake.title": "Wrinkle bake of {name}",
+    "bake.range": "Frames",
+    "bake.range.tip": "Which frames are baked",
+    "bake.scene": "Scene",
+    "bake.scene.tip": "The scene's frame range",
+    "bake.own": "Own",
+    "bake.own.tip": "The frames chosen below",
+    "bake.first": "First Frame",
+    "bake.first.tip": "Of the timeline",
+    "bake.last": "Last Frame",
+    "bake.last.tip": "Of the timeline; it is baked as well",
+    "bake.no_frames": "There is no frame from {first} to {last}.",
+    "bake.no_frames.hint": "Let the last frame come after the first.",
+    "bake.queued": "Baking the wrinkles of frames {first} to {last}",
+    "bake.unknown": "Not part of the exact wrinkles, since the package does not know them: {names}",
+    "bake.damaged": "The description of {name} cannot be read.",
+    "bake.states_unwritable": "The frames' expressions cannot be kept in {folder}: {reason}.",
+    "bake.none": "No frames are baked; wrinkles play live",
+    "bake.frames": "Frames {first} to {last} are baked",
+    "bake.frames.live": "All other frames play live",
+    "bake.switch": "Exact Wrinkles",
+    "bake.show": "Show Baked Wrinkles",
+    "bake.show.tip": "Let the avatar play its baked wrinkles",
+    "bake.remove": "Remove Bake",
+    "bake.remove.tip": "Play wrinkles live again; the images stay in their folder, so that another bake is quick",
+    "bake.remove.poll": "This avatar has no baked wrinkles",
+    "bake.head_gone": "The avatar whose wrinkles were baked is not in the open file.",
+    "bake.head_gone.hint": "Open its file and bake again: the images in {folder} are kept.",
+}
