@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from addon.exchange.avatar_package import (
     FILES,
@@ -320,6 +321,32 @@ def test_damage_of_every_file_is_noticed(package: AvatarPackage, tmp_path: Path,
         read_package(folder)
     assert refusal.value.message.endswith(".")
     assert refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("albedo.png", "RGB"), ("albedo.png", "RGBA"), ("displacement.png", "I;16")]
+)
+def test_an_image_that_an_artist_painted_on_is_read(package: AvatarPackage, tmp_path: Path, name: str, mode: str):
+    folder = tmp_path / "avatar"
+    write_again(package, folder)
+    with Image.open(folder / name) as image:
+        size = image.size
+    Image.new(mode, size, 7 if mode == "I;16" else "teal").save(folder / name)
+    assert read_package(folder).description == package.description
+
+
+def test_a_painted_image_that_was_cut_off_or_belongs_to_the_program_is_refused(package: AvatarPackage, tmp_path: Path):
+    folder = tmp_path / "avatar"
+    write_again(package, folder)
+    for name in ("albedo.png", "thumbnail.png"):
+        whole = (folder / name).read_bytes()
+        with Image.open(folder / name) as image:
+            Image.new("RGB", image.size, "teal").save(folder / name)
+        if name == "albedo.png":
+            (folder / name).write_bytes((folder / name).read_bytes()[:-4])
+        with pytest.raises(PackageError, match=f"{name} was changed"):
+            read_package(folder)
+        (folder / name).write_bytes(whole)
 
 
 def test_other_folders_are_not_packages(tmp_path: Path):

@@ -19,12 +19,14 @@ from .errors import PackageError
 from .package_checks import (
     PNG_GREY_16,
     PNG_RGB_8,
+    PNG_RGBA_8,
     PackageMismatch,
     check_description,
     check_head,
     check_parameters,
     check_png,
     check_wrinkles,
+    is_whole_png,
 )
 from .safetensors_file import read_safetensors, write_safetensors
 from .typed_json import JsonMismatch, decode, encode
@@ -37,6 +39,8 @@ PHOTO_FILE = "photo.png"
 ALBEDO_FILE = "albedo.png"
 DISPLACEMENT_FILE = "displacement.png"
 THUMBNAIL_FILE = "thumbnail.png"
+# what an artist may paint on in the package; the rest belongs together and stays as it was written
+EDITABLE_FILES = (ALBEDO_FILE, DISPLACEMENT_FILE)
 WRINKLES_FILE = "wrinkles.safetensors"
 COMPRESSED_FILE = "wrinkles_compressed.png"
 EXPANDED_FILE = "wrinkles_expanded.png"
@@ -259,7 +263,8 @@ def _check_files(folder: Path, names: tuple[str, ...], records: dict[str, FileRe
         path = folder / name
         if name not in records or not path.is_file():
             raise PackageMismatch(f"{name} is missing")
-        if path.stat().st_size != records[name].bytes or _sha256(path) != records[name].sha256:
+        is_original = path.stat().st_size == records[name].bytes and _sha256(path) == records[name].sha256
+        if not is_original and not (name in EDITABLE_FILES and is_whole_png(path)):
             raise PackageMismatch(f"{name} was changed or cut off")
 
 
@@ -267,7 +272,8 @@ def _check_images(folder: Path, description: AvatarDescription) -> None:
     texture, displacement = description.texture.size_px, description.displacement.size_px
     if description.camera is not None:
         check_png(folder / PHOTO_FILE, description.camera.image_size_px, PNG_RGB_8)
-    check_png(folder / ALBEDO_FILE, (texture, texture), PNG_RGB_8)
+    # painting programs like to add an alpha channel
+    check_png(folder / ALBEDO_FILE, (texture, texture), PNG_RGB_8, PNG_RGBA_8)
     check_png(folder / DISPLACEMENT_FILE, (displacement, displacement), PNG_GREY_16)
     check_png(folder / THUMBNAIL_FILE, (THUMBNAIL_PX, THUMBNAIL_PX), PNG_RGB_8)
     if description.wrinkles is not None:

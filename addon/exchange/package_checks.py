@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,9 @@ NUM_LANDMARKS = 478
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # (bits per channel, PNG's colour type) of our images
-PNG_RGB_8, PNG_GREY_16 = (8, 2), (16, 0)
+PNG_RGB_8, PNG_RGBA_8, PNG_GREY_16 = (8, 2), (8, 6), (16, 0)
+# bytes of a chunk's length and name, and of its checksum
+_CHUNK_HEAD, _CHUNK_SUM = 8, 4
 
 
 class PackageMismatch(ValueError):
@@ -173,8 +176,8 @@ def _check_indices(name: str, array: np.ndarray, shape: tuple[int, ...], low: in
         raise PackageMismatch(f"{name} points beyond what there is")
 
 
-def check_png(path: Path, size_px: tuple[int, int], kind: tuple[int, int]) -> None:
-    """Check the header of an image: a PNG of this width and height, with these bits and colour type.
+def check_png(path: Path, size_px: tuple[int, int], *kinds: tuple[int, int]) -> None:
+    """Check the header of an image: a PNG of this width and height, with the bits and colour type of one of `kinds`.
 
     Raises:
         PackageMismatch: it is something else.
@@ -186,5 +189,25 @@ def check_png(path: Path, size_px: tuple[int, int], kind: tuple[int, int]) -> No
         raise PackageMismatch(f"{path.name} is not a PNG file")
     if (width, height) != tuple(size_px):
         raise PackageMismatch(f"{path.name} is {width} x {height} pixels, not {size_px[0]} x {size_px[1]}")
-    if (header[24], header[25]) != kind:
+    if (header[24], header[25]) not in kinds:
         raise PackageMismatch(f"{path.name} has the wrong colours or number of bits")
+
+
+def is_whole_png(path: Path) -> bool:
+    """Whether a file is a PNG to its last chunk and every chunk's checksum is right: edited, not damaged.
+
+    Source: PNG specification, third edition, section 5 (chunks and their CRC-32).
+    """
+    content = path.read_bytes()
+    if not content.startswith(_PNG_SIGNATURE):
+        return False
+    start = len(_PNG_SIGNATURE)
+    while start + _CHUNK_HEAD + _CHUNK_SUM <= len(content):
+        length = int.from_bytes(content[start : start + 4], "big")
+        end = start + _CHUNK_HEAD + length
+        if zlib.crc32(content[start + 4 : end]) != int.from_bytes(content[end : end + _CHUNK_SUM], "big"):
+            return False
+        if content[start + 4 : start + _CHUNK_HEAD] == b"IEND":
+            return True
+        start = end + _CHUNK_SUM
+    return False

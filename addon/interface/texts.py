@@ -184,7 +184,7 @@ TEXTS: dict[str, str] = {
     "preferences.not_tested": "Not tested yet",
     "preferences.create": "Create Backend Environment…",
     "preferences.create.tip": "Download torch and the other parts of the backend into a folder of their own",
-    "preferences.create.consent": "This downloads about 1 GB from pypi.org into",
+    "preferences.create.consent": "This downloads about 1 GB from the Python Package Index into",
     "preferences.create.offline": "Allow Online Access in Preferences > System first",
     "preferences.create.running": "An environment is being made",
     "preferences.create.cancel": "Cancel",

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import bpy
 
-from ..exchange.avatar_package import ALBEDO_FILE, DISPLACEMENT_FILE
+from ..exchange.avatar_package import EDITABLE_FILES
 from ..exchange.errors import LikenessError
 from .texts import text
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# what an artist edits; the other images follow from it
-_EDITED_FILES = (ALBEDO_FILE, DISPLACEMENT_FILE)
 
 
 def reload_images(head: bpy.types.Object, package: Path) -> None:
@@ -26,8 +24,8 @@ def reload_images(head: bpy.types.Object, package: Path) -> None:
         LikenessError: a file is missing or no PNG, or the materials use other images; nothing is changed.
     """
     used = _images_by_file(head)
-    contents = {name: _content(package / name) for name in _EDITED_FILES}
-    for name in _EDITED_FILES:
+    contents = {name: _content(package / name) for name in EDITABLE_FILES}
+    for name in EDITABLE_FILES:
         if name not in used:
             raise LikenessError("image_unused", text("texture.unused", name=name), text("texture.unused.hint"))
     for name, content in contents.items():
