@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from addon.exchange.errors import LikenessError
 from addon.exchange.worker_messages import MAX_LINE_BYTES, PhotoRequest
 from addon.worker.backend_environment import BackendEnvironment
 from addon.worker.job_queue import JobState, Patience, WorkerState
+from addon.worker.message_pipe import MessagePipe
 from addon.worker.worker_process import WorkerProcess
 from tests.worker_programs import OBEDIENT, USUAL, Watched, fake_environment
 
@@ -333,7 +336,7 @@ def test_restarting_takes_new_settings_to_the_next_job(tmp_path: Path):
 # --- cost -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_flood_of_messages_is_taken_in_small_portions(tmp_path: Path):
+def test_a_flood_of_messages_is_taken_in_small_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     flood = """
     say(**READY)
     job = hear()["job"]
@@ -349,12 +352,39 @@ def test_a_flood_of_messages_is_taken_in_small_portions(tmp_path: Path):
         time.sleep(0.5)
         ticks = iter(range(10**6))
         w.queue._clock = lambda: next(ticks) * 0.0001
-        before = w.workers[0].messages.qsize()
+        messages, taken = w.workers[0].messages, []
+        monkeypatch.setattr(messages, "take", lambda: taken.append(MessagePipe.take(messages)) or taken[-1])
         w.queue.poll(budget_s=0.001)
-        taken = before - w.workers[0].messages.qsize()
-        assert 5 <= taken <= 20
+        assert 5 <= len(taken) <= 20
         w.queue._clock = time.monotonic
         w.poll_until(lambda: job.fraction == 0.999)
+
+
+def test_the_reading_thread_never_collects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The collector would free Blender's objects there, while Blender works with them."""
+    flood = """
+    threading.Thread(target=beat, daemon=True).start()
+    say(**READY)
+    job = hear()["job"]
+    for number in range(1000):
+        say(type="progress", job=job, stage="fit", text="fitting", fraction=number / 1000, seconds_left=1.0)
+        time.sleep(0.0002)
+    hear()
+    """
+    collecting = set()
+    threshold = gc.get_threshold()
+    with watched(tmp_path, flood) as w:
+        job = w.queue.add(REQUEST, "photo")
+        w.poll_until(lambda: w.queue.worker_state is WorkerState.READY)
+        note = lambda _phase, _info: collecting.add(threading.get_ident())  # noqa: E731
+        gc.callbacks.append(note)
+        gc.set_threshold(1)
+        try:
+            w.poll_until(lambda: job.fraction == 0.999)
+        finally:
+            gc.set_threshold(*threshold)
+            gc.callbacks.remove(note)
+    assert collecting == {threading.get_ident()}
 
 
 # --- the process ------------------------------------------------------------------------------------------------------
@@ -401,5 +431,5 @@ def test_idle_heartbeats_do_not_pile_up(tmp_path: Path):
         w.queue.add(REQUEST, "photo")
         w.finish()
         time.sleep(0.5)
-        assert w.workers[0].messages.empty()
+        assert w.workers[0].messages.is_empty
         assert w.workers[0].seconds_since_heartbeat < 0.4

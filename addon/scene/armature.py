@@ -29,7 +29,7 @@ def make_armature(name: str, joints: np.ndarray, collection: bpy.types.Collectio
     """
     armature_object = bpy.data.objects.new(name, bpy.data.armatures.new(name))
     collection.objects.link(armature_object)
-    armature_object.data.display_type = "STICK"
+    armature_object.data.display_type = "WIRE"
     armature_object.show_in_front = True
     view_layer = bpy.context.view_layer
     previously_active = view_layer.objects.active

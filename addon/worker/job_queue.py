@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import queue
 import time
 from collections import deque
 from collections.abc import Callable
@@ -28,7 +27,8 @@ from . import worker_failures as failures
 from .backend_environment import protocol_mismatch, start_failure
 from .job import Job, JobState, WorkerState
 from .leftovers import remove_leftovers_of
-from .worker_process import Unreadable, WorkerProcess
+from .message_pipe import Unreadable
+from .worker_process import WorkerProcess
 
 STARTING_STAGE = "start_worker"
 
@@ -170,9 +170,8 @@ class JobQueue:
     def _take_messages(self, deadline: float) -> None:
         worker = self._worker
         while self._worker is worker:
-            try:
-                message = worker.messages.get_nowait()
-            except queue.Empty:
+            message = worker.messages.take()
+            if message is None:
                 return
             self._take(message)
             if self._clock() >= deadline:
@@ -228,7 +227,7 @@ class JobQueue:
             # its last words come first
             if worker.exhausted:
                 self._lose_worker(self._obituary(worker))
-        elif worker.messages.empty() and worker.seconds_since_heartbeat > self._silence_allowed():
+        elif worker.messages.is_empty and worker.seconds_since_heartbeat > self._silence_allowed():
             self._lose_worker(failures.hanging(job))
 
     def _silence_allowed(self) -> float:

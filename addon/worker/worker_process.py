@@ -1,31 +1,20 @@
-"""One worker process: its pipes, the thread that reads it, its heartbeat, its end."""
+"""One worker process: its start, its pipes, its end."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ..exchange.worker_messages import (
-    MAX_LINE_BYTES,
-    ClientMessage,
-    HeartbeatMessage,
-    MalformedMessage,
-    ShutdownMessage,
-    WorkerMessage,
-    to_line,
-    worker_message,
-)
+from ..exchange.worker_messages import ClientMessage, ShutdownMessage, to_line
 from .backend_environment import BackendEnvironment, python_unusable
+from .message_pipe import MessagePipe
 from .process_group import ProcessGroup, group_options
 
 # a log that has grown beyond this is set aside when the next worker starts
@@ -34,29 +23,19 @@ MAX_LOG_BYTES = 2**20
 _LOG_TAIL_BYTES = 4096
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """The worker printed what is no message; nothing further is read."""
-
-    error: MalformedMessage
-
-
 class WorkerProcess:
-    """A running worker. `messages` holds what it said, in order, heartbeats left out.
+    """A running worker; `messages` is what it says.
 
     All methods return at once.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], environment: BackendEnvironment, log_file: Path) -> None:
         self.environment = environment
-        self.messages: queue.SimpleQueue[WorkerMessage | Unreadable] = queue.SimpleQueue()
+        self.messages = MessagePipe(process.stdout)
         self._log_file = log_file
         self._log_start = _size(log_file)
         self._process = process
         self._group = ProcessGroup(process)
-        self._heard = time.monotonic()
-        self._reader = threading.Thread(target=self._read, name="likeness worker reader", daemon=True)
-        self._reader.start()
 
     @classmethod
     def start(
@@ -102,7 +81,7 @@ class WorkerProcess:
     @property
     def exhausted(self) -> bool:
         """Whether nothing more will come: the process has closed its output, and all was taken."""
-        return not self._reader.is_alive() and self.messages.empty()
+        return self.messages.is_exhausted
 
     @property
     def exit_status(self) -> int | None:
@@ -112,7 +91,7 @@ class WorkerProcess:
     @property
     def seconds_since_heartbeat(self) -> float:
         """Since the worker last said anything, or was started."""
-        return time.monotonic() - self._heard
+        return self.messages.seconds_since_heard
 
     def send(self, message: ClientMessage) -> None:
         """Tell the worker something; a worker that has gone does not hear it, which `alive` tells."""
@@ -164,19 +143,6 @@ class WorkerProcess:
         # what a process that has ended did not read cannot be delivered
         with contextlib.suppress(OSError, ValueError):
             self._process.stdin.close()
-
-    def _read(self) -> None:
-        """Take the worker's lines until it ends or is not understood; runs in a thread of its own."""
-        with self._process.stdout as stream:
-            while line := stream.readline(MAX_LINE_BYTES + 1):
-                try:
-                    message = worker_message(line)
-                except MalformedMessage as error:
-                    self.messages.put(Unreadable(error))
-                    return
-                self._heard = time.monotonic()
-                if not isinstance(message, HeartbeatMessage):
-                    self.messages.put(message)
 
 
 def _open_log(log_file: Path) -> IO[bytes]:
