@@ -125,12 +125,30 @@ def print_wrinkles(arguments: argparse.Namespace) -> None:
     print_table("Wrinkles: milliseconds of a frame, the least of many, and what each way adds", header, rows)
 
 
+def print_extension(arguments: argparse.Namespace) -> None:
+    # imported here: the other parts need no Blender in this process
+    from tests.bench.extension_cost import extension_cost
+
+    with tempfile.TemporaryDirectory() as folder:
+        cost = extension_cost(arguments.photo, Path(folder))
+    rows = [
+        ["worker, from its start to ready", f"{cost.worker_start_s:.1f} s"],
+        ["timer tick while a job runs, median", f"{cost.tick_median_ms:.2f} ms"],
+        ["timer tick while a job runs, worst", f"{cost.tick_worst_ms:.2f} ms"],
+        ["drawing the tab, idle: our Python", f"{cost.draw_ms:.2f} ms"],
+        ["timer when idle", "runs" if cost.idle_timer else "none"],
+        ["finished avatar read and built in the scene", f"{cost.build_s:.2f} s"],
+    ]
+    print_table("Extension: what it costs Blender", ["what", "cost"], rows)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "speed": print_speed,
     "tracker": print_tracker,
     "photos": print_photos,
     "renders": print_renders,
     "wrinkles": print_wrinkles,
+    "extension": print_extension,
 }
 
 if __name__ == "__main__":

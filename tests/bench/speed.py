@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml_backend.loaded_models import LoadedModels
 from ml_backend.pipeline import PipelineOptions, make_avatar
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,11 +56,11 @@ def warm_run(photo: Path, folder: Path) -> Timing:
     """The pipeline and the Blender step once more in processes that have run before: the best of a few runs."""
     command = [sys.executable, "-m", "addon.scene", "-"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as blender:
-        best = None
+        best, models = None, LoadedModels()
         for run in range(WARM_RUNS + 1):
             start = time.perf_counter()
             package = folder / f"warm_{run}"
-            result = make_avatar(photo, package, PipelineOptions())
+            result = make_avatar(photo, package, PipelineOptions(), models=models)
             made = time.perf_counter()
             request = {"package": str(package), "blend": str(folder / f"warm_{run}.blend"), "preview": None}
             blender.stdin.write(json.dumps(request) + "\n")
