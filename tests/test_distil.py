@@ -100,9 +100,16 @@ def test_full_tensions_are_quantiles_of_what_moves():
     assert scale.full_stretch == pytest.approx(0.7, abs=1e-6)
 
 
-def test_samples_hold_every_shape_alone_and_sparse_combinations():
+def test_samples_hold_every_shape_alone_sparse_combinations_and_what_faces_make_most():
     samples = expression_samples(40)
-    assert torch.equal(samples[:52], torch.eye(len(ARKIT_NAMES)))
-    counts = (samples[52:] > 0).sum(1)
+    assert torch.equal(samples.strengths[:52], torch.eye(len(ARKIT_NAMES)))
+    counts = (samples.strengths[52:92] > 0).sum(1)
     assert counts.min() >= 2 and counts.max() <= 10
-    assert torch.equal(samples, expression_samples(40))
+    assert torch.equal(samples.strengths, expression_samples(40).strengths)
+    common = samples.strengths[92:]
+    halves, wholes = common.chunk(2)
+    assert torch.equal(2 * halves, wholes)
+    smile = [ARKIT_NAMES.index(name) for name in ("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft")]
+    assert (wholes[:, smile] == 1).all(1).any()
+    assert common.min() >= 0 and common.max() <= 1
+    assert samples.weight[:92].max() < samples.weight[92:].min()

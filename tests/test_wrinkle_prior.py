@@ -13,6 +13,8 @@ from ml_backend.head.skinning import rotation_matrices
 from ml_backend.texture.texel_map import texel_map
 from ml_backend.wrinkles.distil import distil_samples
 from ml_backend.wrinkles.distil_prior import ExpressionTensions, distil_prior, sampled_tension_scale
+from ml_backend.wrinkles.draw_lines import person_lines
+from ml_backend.wrinkles.line_systems import LINE_SYSTEMS
 from ml_backend.wrinkles.prior import MAX_DISPLACEMENT_M, WrinkleLayer, WrinklePrior, wrinkle_prior
 from ml_backend.wrinkles.strain import cauchy_green, principal_strains, strain_along, tangent_frames
 from ml_backend.wrinkles.tension import uv_tension, vertex_tension
@@ -21,6 +23,7 @@ from ml_backend.wrinkles.wrinkle_surface import SkinTexels, WrinkleSurface, skin
 SIZE_PX = 512
 BROWS_UP = ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")
 FROWN = ("browDownLeft", "browDownRight")
+SMILE = tuple(f"{name}{side}" for name in ("mouthSmile", "cheekSquint") for side in ("Left", "Right"))
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +136,32 @@ def test_every_family_folds_in_its_own_expressions(prior, surface):
         assert rms(shown(prior, change, folded.system.name)) > 1e-5, folded.system.name
 
 
+def test_a_full_smile_brings_crows_feet_and_the_fold_beside_the_mouth_to_their_depths(prior, surface):
+    smile = pose(surface, SMILE)[None]
+    for name in ("crows_feet_left", "crows_feet_right", "nasolabial_left", "nasolabial_right"):
+        folded = layer(prior, name)
+        strong = np.abs(folded.relief) > 0.15
+        depth = folded.on_texels(folded.depth_change_m(smile)[0])[strong]
+        # a part of the area lies where no expression of this head compresses it
+        assert 0.6 * folded.depth_m < np.median(depth) < 1.31 * folded.depth_m, name
+
+
+def test_the_fold_beside_the_mouth_deepens_up_to_the_full_smile(prior, surface):
+    for name in ("nasolabial_left", "nasolabial_right"):
+        folded = layer(prior, name)
+        strengths = (0.0, 0.25, 0.5, 0.75, 1.0)
+        posed = torch.stack([pose(surface, SMILE, strength) for strength in strengths])
+        depth = folded.on_texels(folded.depth_change_m(posed))
+        deepened = (np.abs(folded.relief) * depth).mean(1)
+        assert all(np.diff(deepened) > 0.05 * deepened[-1]), name
+
+
+def test_one_line_folds_beside_the_mouth():
+    for seed in range(5):
+        system = next(system for system in LINE_SYSTEMS if system.name == "nasolabial_left")
+        assert len(person_lines(system, seed)) == 1
+
+
 def test_muscles_fold_their_own_lines_only(prior, surface):
     brows_up, frown = (prior.line_change(pose(surface, names)) for names in (BROWS_UP, FROWN))
     assert rms(shown(prior, frown, "forehead")) < 0.3 * rms(shown(prior, brows_up, "forehead"))
@@ -141,6 +170,11 @@ def test_muscles_fold_their_own_lines_only(prior, surface):
     )
     for name in ("marionette_left", "marionette_right"):
         assert rms(shown(prior, drawn_aside, name)) < 0.3 * rms(shown(prior, drawn_down, name)), name
+    mouth_open = pose(surface, ("jawOpen",))
+    for name in ("nasolabial_left", "nasolabial_right"):
+        by_jaw, by_smile = (rms(shown(prior, prior.line_change(p), name)) for p in (mouth_open, pose(surface, SMILE)))
+        assert by_jaw < 0.3 * by_smile, name
+    assert layer(prior, "glabella").depth_change_m(pose(surface, BROWS_UP)[None]).max() < 1e-5
     left = layer(prior, "crows_feet_left").depth_change_m(pose(surface, ("eyeSquintRight",))[None])
     assert np.abs(left).max() < 1e-5
 
@@ -240,7 +274,9 @@ def test_fast_distillation_is_nearly_as_good_as_texel_by_texel(head, surface):
     small = wrinkle_prior(surface, skin_texels(grid), 7, 0.5)
     scale, samples = sampled_tension_scale(surface)
     # a sample of everything: each texel's least squares take long
-    some = ExpressionTensions(samples.posed[::4], samples.tension[::4])
+    some = ExpressionTensions(
+        samples.posed[::4], samples.tension[::4], torch.ones(len(samples.tension[::4])), samples.growing[:0]
+    )
     fast = distil_prior(small, scale, some)
     tension_maps = uv_tension(some.tension, grid)[:, 0]
     exact = torch.from_numpy(np.stack([small.line_change(posed) for posed in some.posed]))
@@ -267,3 +303,26 @@ def test_maps_play_nothing_at_rest_and_lines_when_brows_rise(head, prior, surfac
     assert 0.4 < rms(ours) / rms(theirs) < 1.5
     assert 1 < maps.error_um < 40
     assert maps.error_map_m.shape == (SIZE_PX // 8, SIZE_PX // 8)
+
+
+def played(surface: WrinkleSurface, grid, maps, names: tuple[str, ...], strength: float = 1.0) -> np.ndarray:
+    """(N, N) metres that the maps add to the lines at rest in an expression."""
+    tension = vertex_tension(surface.neutral, pose(surface, names, strength)[None], surface.edges)
+    compressed, expanded = (weight.numpy() for weight in maps.scale.weights(uv_tension(tension, grid)[0, 0]))
+    return compressed * maps.compressed_m + expanded * maps.expanded_m
+
+
+def test_maps_bring_a_smiles_folds_and_no_frown_to_raised_brows(head, prior, surface):
+    maps = distil_prior(prior, *sampled_tension_scale(surface))
+    grid = texel_map(head, SIZE_PX)
+    half, full, frown, brows_up = (
+        played(surface, grid, maps, names, strength)
+        for names, strength in ((SMILE, 0.5), (SMILE, 1.0), (FROWN, 1.0), (BROWS_UP, 1.0))
+    )
+    exact = prior.line_change(pose(surface, SMILE))
+    for name in ("crows_feet_left", "crows_feet_right", "nasolabial_left", "nasolabial_right"):
+        theirs = shown(prior, exact, name)
+        at_half, at_full = ((shown(prior, ours, name) * theirs).sum() / (theirs @ theirs) for ours in (half, full))
+        assert at_half < 0.98 * at_full, name
+        assert at_full > 0.3, name
+    assert rms(shown(prior, brows_up, "glabella")) < 0.45 * rms(shown(prior, frown, "glabella"))

@@ -93,8 +93,9 @@ def _main_line(
     length = 2 * system.half_along_m * random.uniform(*MAIN_LENGTH)
     middle = system.half_along_m * random.normal(0, 0.18)
     waves = np.concatenate([shared, _waves(random, OWN_WANDER * system.wander * spacing)])
+    valley = system.valley_m or _width(spacing)
     return Line(
-        place, middle - length / 2, middle + length / 2, random.uniform(*MAIN_DEPTH), _width(spacing),
+        place, middle - length / 2, middle + length / 2, random.uniform(*MAIN_DEPTH), valley,
         RIDGE_DISTANCE * spacing, waves, 0.0, int(random.choice((-1, 1))),
     )  # fmt: skip
 

@@ -37,10 +37,16 @@ DIRECTION_ROUNDS = 6
 STRAIN_ROUNDS = 5
 # pull of every vertex towards the plain coordinates, against the gradient's: keeps the equations solvable only
 PLAIN_PULL_PER_M2 = 25.0
-# A family folds when its own muscles are at work: when the strain of its patch, as a multiple of what one of its
-# expressions does there (least squares), lies beyond these. Frowning and raised brows compress the glabella alike, and
-# only the one folds it upright.
+# Muscles are at work beyond these strengths, as least squares find them; below, others are mistaken for them.
 AT_WORK = (0.05, 0.25)
+# Shapes that move a patch by less than this take no part in explaining its strain.
+MOVES_M = 0.0005
+# Ridge of the least squares for the strengths, as part of each shape's own squared strain: smaller, and shapes that
+# strain a patch alike are told apart by noise; larger, and they share what one of them does.
+STRENGTH_RIDGE = 0.002
+# the strength that least squares may find of a shape at a half, where its strain grows like a line (1/2) to a square
+# (1/4) and noise lets it seem a little more
+HALF_FOUND = (0.25, 0.65)
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,11 @@ class LineChart:
         along_m, across_m: (P,) metres from the middle of the area; at a fan's origin, metres too.
         metres_per_across: (P,) how much longer a step is on the surface than in `across_m` (1 but in a fan).
         across_direction: (F, 3) unit direction in which the family is compressed.
-        own_strains: (K, F, 3) what the family's own expressions do to the patch, as `_strain_vectors`.
+        own_shortening: (K, P) how much the family's own expressions, in its order, shorten the surface across the
+            lines, relative, smooth, >= 0; the more of what they do at a half and at 1, for a linear key that turns the
+            surface shortens it on its way and stretches it at its end (by the square of the turn).
+        strengths_of_strain: (K, 3 F) from the patch's strain to the strengths of those expressions, exact at 0 and 1.
+        strength_exponent: (K,) makes them exact at a half too: strain is not linear in a key.
         averaging: (P, F) weights that carry triangle values to vertices; neighbours: (P, P) one round of smoothing.
     """
 
@@ -63,34 +73,38 @@ class LineChart:
     across_m: np.ndarray
     metres_per_across: np.ndarray
     across_direction: torch.Tensor
-    own_strains: torch.Tensor
+    own_shortening: np.ndarray
+    strengths_of_strain: torch.Tensor
+    strength_exponent: np.ndarray
     averaging: sparse.csr_matrix
     neighbours: sparse.csr_matrix
 
-    def shortening(self, posed: torch.Tensor, frames: TangentFrames, system: LineSystem) -> np.ndarray:
-        """How strongly the surface is shortened across the lines.
+    def shortening(self, posed: torch.Tensor, frames: TangentFrames, system: LineSystem) -> Shortening:
+        """How strongly the surface is shortened across the lines, and what of it the family's own muscles do.
 
         Args:
             posed: (B, P, 3) metres, the patch's vertices; frames: of the neutral patch.
             system: the family that the chart was made for.
-
-        Returns:
-            (B, P) relative, smooth; negative where it is stretched.
         """
         tensors = cauchy_green(posed, self.triangles, frames)
-        strain = strain_along(tensors, frames, self.across_direction)
-        if system.amount_weight:
-            strain = (1 - system.amount_weight) * strain + system.amount_weight * lowest_strain(tensors)
-        at_vertices = self.averaging @ (-strain).numpy().astype(np.float64).T
-        shortening = smoothed_on_patch(self.neighbours, at_vertices, STRAIN_ROUNDS).T
-        return np.where(shortening > 0, shortening * self._at_work(tensors)[:, None], shortening)
+        found = _strengths(tensors, self.strengths_of_strain)
+        at_work = found**self.strength_exponent * smooth_step(found, *AT_WORK)
+        measured = _across_shortening(tensors, frames, self.across_direction, system.amount_weight)
+        smooth = smoothed_on_patch(self.neighbours, self.averaging @ measured.T, STRAIN_ROUNDS).T
+        return Shortening(at_work @ self.own_shortening, smooth)
 
-    def _at_work(self, tensors: torch.Tensor) -> np.ndarray:
-        """(B,) 0-1: whether the family's own muscles strain the patch, and not others that compress it too."""
-        strain = _strain_vectors(tensors)
-        squared = self.own_strains.square().sum((1, 2)).clamp(min=1e-12)
-        share = torch.einsum("bfi,kfi->bk", strain, self.own_strains) / squared
-        return smooth_step(share.amax(1).numpy().astype(np.float64), *AT_WORK)
+
+@dataclass(frozen=True)
+class Shortening:
+    """Relative shortening across a family's lines, smooth.
+
+    Attributes:
+        by_muscles: (B, P) >= 0, what the family's own muscles do: their strengths times what each does alone.
+        measured: (B, P) of the surface, whatever moves it; negative where it is stretched.
+    """
+
+    by_muscles: np.ndarray
+    measured: np.ndarray
 
 
 def line_chart(system: LineSystem, surface: WrinkleSurface) -> LineChart | None:
@@ -106,8 +120,12 @@ def line_chart(system: LineSystem, surface: WrinkleSurface) -> LineChart | None:
     neighbours = _neighbour_means(len(vertex), triangles)
     normals = triangle_normals(patch, triangles)
     flat, across = _anatomy_directions(system, surface, patch, triangles, along, normal)
-    tensors, frames = _own_tensors(system, surface, vertex, triangles)
-    strains = principal_strains(tensors, frames)
+    moving, own = _moving_shapes(system, surface, vertex)
+    chosen = torch.from_numpy(vertex)
+    neutral, keys = surface.neutral[chosen], surface.arkit_keys[torch.from_numpy(moving)][:, chosen]
+    frames = tangent_frames(neutral, torch.from_numpy(triangles))
+    tensors = cauchy_green(neutral + keys, torch.from_numpy(triangles), frames)
+    strains = principal_strains(tensors[own], frames)
     across = _strain_directions(system, strains, triangles, across, averaging, neighbours)
     across = _in_plane(across, normals)
     along_field = system.side * np.cross(across, normals)
@@ -115,14 +133,24 @@ def line_chart(system: LineSystem, surface: WrinkleSurface) -> LineChart | None:
     gradients = np.stack([along_field, across / length[:, None]], -1)
     along_m, across_m = _integrated(patch, triangles, gradients, flat).T
     weights = _near(patch, origin)
+    direction = torch.from_numpy(across).float()
+    strengths_of_strain = _strengths_of_strain(_strain_vectors(tensors).flatten(1), own)
+    half = cauchy_green(neutral + 0.5 * keys[own], torch.from_numpy(triangles), frames)
+    found = _strengths(half, strengths_of_strain).diagonal().clip(*HALF_FOUND)
+    own_shortening = np.zeros((len(own), len(vertex)))
+    for on_the_way in (half, tensors[own]):
+        shortening = averaging @ _across_shortening(on_the_way, frames, direction, system.amount_weight).T
+        own_shortening = np.maximum(own_shortening, smoothed_on_patch(neighbours, shortening, STRAIN_ROUNDS).T)
     return LineChart(
         vertex=vertex,
         triangles=torch.from_numpy(triangles),
         along_m=along_m - weights @ along_m,
         across_m=across_m - weights @ across_m,
         metres_per_across=averaging @ length,
-        across_direction=torch.from_numpy(across).float(),
-        own_strains=_strain_vectors(tensors),
+        across_direction=direction,
+        own_shortening=own_shortening,
+        strengths_of_strain=strengths_of_strain,
+        strength_exponent=np.log(0.5) / np.log(found),
         averaging=averaging,
         neighbours=neighbours,
     )
@@ -196,15 +224,45 @@ def _anatomy_directions(
     return flat, system.side * np.cross(normals, _in_plane(directions, normals))
 
 
-def _own_tensors(
-    system: LineSystem, surface: WrinkleSurface, vertex: np.ndarray, triangles: np.ndarray
-) -> tuple[torch.Tensor, TangentFrames]:
-    """(K, F, 2, 2) Cauchy-Green tensors of the family's expressions, and the frames they stand in."""
-    index = torch.tensor([ARKIT_NAMES.index(name) for name in system.expressions])
-    chosen, corners = torch.from_numpy(vertex), torch.from_numpy(triangles)
-    neutral = surface.neutral[chosen]
-    frames = tangent_frames(neutral, corners)
-    return cauchy_green(neutral + surface.arkit_keys[index][:, chosen], corners, frames), frames
+def _moving_shapes(system: LineSystem, surface: WrinkleSurface, vertex: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(M,) ARKit shapes that move the patch, and where among them the family's own ones stand, in its order."""
+    own = [ARKIT_NAMES.index(name) for name in system.expressions]
+    moves = surface.arkit_keys[:, torch.from_numpy(vertex)].norm(dim=-1).amax(1).numpy() > MOVES_M
+    moves[own] = True
+    moving = np.flatnonzero(moves)
+    return moving, np.searchsorted(moving, own)
+
+
+def _across_shortening(
+    tensors: torch.Tensor, frames: TangentFrames, direction: torch.Tensor, amount_weight: float
+) -> np.ndarray:
+    """(B, F) relative shortening of Cauchy-Green tensors (B, F, 2, 2) across the lines; < 0: stretch."""
+    strain = strain_along(tensors, frames, direction)
+    if amount_weight:
+        strain = (1 - amount_weight) * strain + amount_weight * lowest_strain(tensors)
+    return (-strain).numpy().astype(np.float64)
+
+
+def _strengths(tensors: torch.Tensor, strengths_of_strain: torch.Tensor) -> np.ndarray:
+    """(B, K) >= 0, the strengths of the family's own shapes in Cauchy-Green tensors (B, F, 2, 2)."""
+    return (_strain_vectors(tensors).flatten(1) @ strengths_of_strain.T).numpy().astype(np.float64).clip(min=0)
+
+
+def _strengths_of_strain(strains: torch.Tensor, own: np.ndarray) -> torch.Tensor:
+    """(K, 3 F) the part of the least squares' solution that gives the strengths of the family's own shapes.
+
+    Every shape that moves the patch takes part, so that none is mistaken for another: frowning and raised brows both
+    compress the glabella, and only the one folds it upright.
+
+    Args:
+        strains: (M, 3 F) of the shapes at 1; own: (K,) of them the family's.
+    """
+    sizes = strains.double().norm(dim=1, keepdim=True).clamp(min=1e-6)
+    unit = strains.double() / sizes
+    solution = torch.linalg.solve(unit @ unit.T + STRENGTH_RIDGE * torch.eye(len(unit)), unit)[own] / sizes[own]
+    # the ridge makes them too small: a shape alone at 1 has the strength 1
+    alone = (solution * strains[own].double()).sum(1, keepdim=True)
+    return (solution / alone.clamp(min=1e-3)).float()
 
 
 def _strain_vectors(tensors: torch.Tensor) -> torch.Tensor:

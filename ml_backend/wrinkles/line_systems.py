@@ -30,6 +30,7 @@ class LineSystem:
     Attributes:
         name: of the family, with its side.
         expressions: the ARKit shapes whose muscles fold it.
+        full_expressions: those of them that fold it fully, each where it is the strongest; empty = all.
         origin: the middle of its area.
         along_from, along_to: the lines run from the one towards the other, by anatomy.
         half_along_m, half_across_m: half axes of its area, along and across the lines.
@@ -45,6 +46,9 @@ class LineSystem:
         amount_weight: 0-1, how far any compression folds it, and not only the one across its lines: a head model
             moves the ends of muscles well and the skin between them less so.
         cobbled: dimples instead of lines.
+        valley_m: half width of a main line's valley; None = by the spacing.
+        missed_weight: how much more a fold that the maps would miss weighs than one that they show for nothing, > 0;
+            below 1, the other way round.
         reach_depth_m: how far from the origin's plane its surface may lie.
         side: 1 the person's left or the midline, -1 the right.
     """
@@ -60,6 +64,7 @@ class LineSystem:
     max_depth_m: float
     young_depth: float
     static_depth: float
+    full_expressions: tuple[str, ...] = ()
     fixed_lines: tuple[float, ...] = ()
     secondary: float = 2.0
     wander: float = 1.0
@@ -67,6 +72,8 @@ class LineSystem:
     anatomy_weight: float = 0.5
     amount_weight: float = 0.0
     cobbled: bool = False
+    valley_m: float | None = None
+    missed_weight: float = 1.0
     reach_depth_m: float = 0.03
     side: int = field(default=1)
 
@@ -81,6 +88,7 @@ def _right(system: LineSystem) -> LineSystem:
         system,
         name=system.name.replace("left", "right"),
         expressions=tuple(name.replace("Left", "Right") for name in system.expressions),
+        full_expressions=tuple(name.replace("Left", "Right") for name in system.full_expressions),
         origin=mirrored(system.origin),
         along_from=mirrored(system.along_from),
         along_to=mirrored(system.along_to),
@@ -96,20 +104,24 @@ _FOREHEAD = LineSystem(
     origin={151: 0.5, 10: 0.5}, along_from={105: 1.0}, along_to={334: 1.0},
     half_along_m=0.068, half_across_m=0.024, spacing_m=0.0095,
     max_depth_m=0.0009, young_depth=0.45, static_depth=0.35, secondary=2.0, anatomy_weight=1.5, reach_depth_m=0.07,
+    # a frown stretches the forehead's lower middle: level lines above it are worse than shallow ones in raised brows
+    missed_weight=0.1,
 )  # fmt: skip
 _GLABELLA = LineSystem(
     name="glabella",  # corrugator: the "elevens"
     expressions=("browDownLeft", "browDownRight"),
-    origin={9: 1.0}, along_from={8: 1.0}, along_to={151: 1.0},
-    half_along_m=0.015, half_across_m=0.015, spacing_m=0.0075,
+    origin={9: 0.5, 8: 0.5}, along_from={8: 1.0}, along_to={151: 1.0},
+    half_along_m=0.0125, half_across_m=0.015, spacing_m=0.0075,
     max_depth_m=0.0010, young_depth=0.45, static_depth=0.35, fixed_lines=(-0.85, 0.85), secondary=1.5,
     wander=0.7, anatomy_weight=3.0, amount_weight=0.6,
+    # raised brows stretch this skin as frowning does: upright creases in them are worse than shallow ones in a frown
+    missed_weight=0.3,
 )  # fmt: skip
 _NASION = LineSystem(
     name="nasion",  # procerus
     expressions=("browDownLeft", "browDownRight", "noseSneerLeft", "noseSneerRight"),
-    origin={168: 0.6, 8: 0.4}, along_from={133: 1.0}, along_to={362: 1.0},
-    half_along_m=0.013, half_across_m=0.008, spacing_m=0.006,
+    origin={168: 0.9, 8: 0.1}, along_from={133: 1.0}, along_to={362: 1.0},
+    half_along_m=0.013, half_across_m=0.0065, spacing_m=0.006,
     max_depth_m=0.0007, young_depth=0.4, static_depth=0.3, secondary=1.0, amount_weight=0.3,
 )  # fmt: skip
 _UPPER_LIP = LineSystem(
@@ -121,7 +133,7 @@ _UPPER_LIP = LineSystem(
 )  # fmt: skip
 _CHIN = LineSystem(
     name="chin",  # mentalis
-    expressions=("mouthShrugLower", "mouthFunnel", "mouthFrownLeft", "mouthFrownRight"),
+    expressions=("mouthShrugLower", "mouthFunnel", "mouthPucker", "mouthFrownLeft", "mouthFrownRight"),
     origin={199: 0.7, 200: 0.3}, along_from={202: 1.0}, along_to={422: 1.0},
     half_along_m=0.017, half_across_m=0.014, spacing_m=0.0042,
     max_depth_m=0.00045, young_depth=0.6, static_depth=0.1, amount_weight=1.0, cobbled=True,
@@ -162,9 +174,10 @@ _NASOLABIAL = LineSystem(
     name="nasolabial_left",  # zygomaticus and levator
     expressions=("mouthSmileLeft", "noseSneerLeft", "mouthUpperUpLeft", "cheekSquintLeft", "mouthDimpleLeft"),
     origin={358: 0.35, 291: 0.35, 425: 0.3}, along_from={358: 1.0}, along_to={291: 0.5, 422: 0.5},
-    half_along_m=0.026, half_across_m=0.015, spacing_m=0.0085,
-    max_depth_m=0.0011, young_depth=0.55, static_depth=0.45, fixed_lines=(0.0, 0.95), secondary=1.0,
-    wander=0.5, anatomy_weight=6.0, amount_weight=0.6,
+    full_expressions=("mouthSmileLeft",), half_along_m=0.026, half_across_m=0.015, spacing_m=0.012,
+    max_depth_m=0.0011, young_depth=0.55, static_depth=0.45, fixed_lines=(0.0,), secondary=0.0,
+    # one soft fold, which a smile may not miss
+    valley_m=0.0014, wander=0.3, anatomy_weight=6.0, amount_weight=0.6, missed_weight=1.5,
 )  # fmt: skip
 _MARIONETTE = LineSystem(
     name="marionette_left",  # depressor anguli oris alone: risorius (mouthStretch) pulls this skin sideways and flat

@@ -1,7 +1,8 @@
 """The procedural wrinkle prior: displacement of the skin for any pose of the head, until a learned model gives it.
 
-D(pose) = pores + sum over the families of lines of relief · (depth at rest + depth · fold(pose)), where `fold` follows
-the strain of the surface across the lines. Lines stay where they are; they deepen and fade.
+D(pose) = pores + sum over the families of lines of relief · (depth at rest + depth · fold(pose)), where `fold` is the
+shortening across the lines against what the family's full expressions do on this head. Lines stay where they are;
+they deepen and fade.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import cv2
 import numpy as np
 import torch
 
-from addon.exchange.arkit import ARKIT_NAMES
 from ml_backend.head.triangle_geometry import triangle_areas
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.wrinkles.draw_lines import dimple_relief, line_relief, person_lines, random_of
@@ -24,9 +24,10 @@ from ml_backend.wrinkles.wrinkle_surface import SkinTexels, WrinkleSurface
 
 # no displacement goes beyond this
 MAX_DISPLACEMENT_M = 0.01
-# The shortening at which a family is folded fully is what this part of its area stays below at its strongest
-# expression; heads differ in how far their expressions go, and what a small one means must not. At least the second.
-FULL_FOLD_QUANTILE, MIN_FULL_FOLD = 0.9, 0.04
+# A place is folded fully at the shortening that the strongest of the family's expressions brings it on this head: heads
+# differ in how far their expressions go, and what a full one means must not. At least this part of the shortening that
+# the given share of the family's area stays below, itself at least the minimum: lines end where nothing folds.
+LEAST_OF_FULL, FULL_FOLD_QUANTILE, MIN_FULL_FOLD = 0.15, 0.9, 0.04
 # fold = (1 + c) x / (c + x) for a shortening of x times the full one: skin gives way less and less. The depth of folds
 # that keep the surface's length grows with the root of the shortening (Cerda and Mahadevan 2003); c = 0.8 stays near
 # that root from a fifth of full upwards and is straight at rest.
@@ -53,7 +54,7 @@ class WrinkleLayer:
 
     Attributes:
         system: the family; chart: its coordinates; frames: of its neutral triangles.
-        full_fold: the shortening at which it is folded fully.
+        full_fold: (P,) the shortening at which each of the chart's vertices is folded fully.
         depth_m: valley to ridge of a fully folded line; rest_depth_m: of the same line at rest.
         index: (T,) flat texels; corners: (T, 3) into the chart's vertices; barycentric: (T, 3).
         relief: (T,) at full depth, faded at the border of the area.
@@ -62,7 +63,7 @@ class WrinkleLayer:
     system: LineSystem
     chart: LineChart
     frames: TangentFrames
-    full_fold: float
+    full_fold: np.ndarray
     depth_m: float
     rest_depth_m: float
     index: np.ndarray
@@ -81,9 +82,10 @@ class WrinkleLayer:
         """
         vertices = posed[:, torch.from_numpy(self.chart.vertex)]
         shortening = self.chart.shortening(vertices, self.frames, self.system)
-        relative = np.maximum(shortening, 0) / self.full_fold
+        relative = shortening.by_muscles / self.full_fold
         fold = np.minimum((1 + FOLD_SATURATION) * relative / (FOLD_SATURATION + relative), MAX_FOLD)
-        flat = FLATTENED * np.clip(-shortening / FLAT_AT_STRETCH, 0, 1)
+        # what is folded is not smoothed
+        flat = FLATTENED * np.clip(-shortening.measured / FLAT_AT_STRETCH, 0, 1) * (1 - np.minimum(fold, 1))
         return self.depth_m * fold - self.rest_depth_m * flat
 
     def on_texels(self, vertex_values: np.ndarray) -> np.ndarray:
@@ -191,7 +193,7 @@ def _layer(
         system=system,
         chart=chart,
         frames=frames,
-        full_fold=_full_fold(system, chart, frames, surface),
+        full_fold=_full_fold(system, chart),
         depth_m=depth * (system.young_depth + (1 - system.young_depth) * age),
         # lines begin to stay in the second half of life (Luebberding et al. 2014: not before 40 at the glabella)
         rest_depth_m=depth * system.static_depth * age**2,
@@ -211,13 +213,13 @@ def _near_area(system: LineSystem, chart: LineChart) -> np.ndarray:
     return np.unique(triangles[near[triangles].any(1)])
 
 
-def _full_fold(system: LineSystem, chart: LineChart, frames: TangentFrames, surface: WrinkleSurface) -> float:
-    expressions = torch.tensor([ARKIT_NAMES.index(name) for name in system.expressions])
-    vertex = torch.from_numpy(chart.vertex)
-    posed = surface.neutral[vertex] + surface.arkit_keys[expressions][:, vertex]
-    strongest = chart.shortening(posed, frames, system).max(0)
+def _full_fold(system: LineSystem, chart: LineChart) -> np.ndarray:
+    """(P,) the shortening of full folds, > 0."""
+    names = system.full_expressions or system.expressions
+    strongest = chart.own_shortening[[system.expressions.index(name) for name in names]].max(0)
     inside = _area_fade(system, chart.along_m, chart.across_m) > 0.2
-    return max(float(np.quantile(strongest[inside], FULL_FOLD_QUANTILE)) if inside.any() else 0.0, MIN_FULL_FOLD)
+    usual = float(np.quantile(strongest[inside], FULL_FOLD_QUANTILE)) if inside.any() else 0.0
+    return np.maximum(strongest, LEAST_OF_FULL * max(usual, MIN_FULL_FOLD))
 
 
 def _area_fade(system: LineSystem, along_m: np.ndarray, across_m: np.ndarray) -> np.ndarray:
