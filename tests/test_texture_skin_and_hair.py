@@ -13,8 +13,9 @@ from ml_backend.head.head_file import load_head
 from ml_backend.rendering.spherical_harmonics import ambient_light
 from ml_backend.texture.completion import EAR_CONTRAST_KEPT, with_calm_ears
 from ml_backend.texture.delighting import HUE_RANGE, with_even_hue, with_softer_folds
-from ml_backend.texture.hair import ScalpView, falling_locks, find_hair
+from ml_backend.texture.hair import ScalpView, find_hair
 from ml_backend.texture.hair_painting import thinned_hairline
+from ml_backend.texture.locks import falling_locks
 from ml_backend.texture.log_colour import chroma, luminance
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.skin_evidence import Regions
@@ -123,7 +124,7 @@ def scalp_view(shown: np.ndarray, looks_bare: float) -> ScalpView:
     on_texels = texels.interpolate(scalp)
     return ScalpView(
         texels, SurfaceSmoother(vertices, head.triangles.numpy()), regions(scalp=on_texels), scalp, skin_picture(),
-        looks_bare * EVERYWHERE, shown * (on_texels > 0.9), float(SKIN.mean()),
+        looks_bare * EVERYWHERE, shown * (on_texels > 0.9), SKIN,
     )  # fmt: skip
 
 

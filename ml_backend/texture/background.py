@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -20,16 +22,38 @@ COMMON_SHARE = (0.05, 0.15)
 WINDOW_PX = 192
 
 
-def background_likeness(pixels: np.ndarray, posed: PosedHead, projection: PhotoProjection) -> np.ndarray:
-    """How common each texel's colour is around the head.
+@dataclass(frozen=True)
+class HeadWindow:
+    """The photo around the head, reduced.
+
+    Attributes:
+        log_colour: (h, w, 3) logarithmic linear RGB.
+        common: (h, w) 0-1, how common each pixel's colour is in the background.
+        shows_background: the photo reaches beyond the head.
+        corner: (2,) place of its first pixel's corner in the photo; scale: its pixels per pixel of the photo.
+    """
+
+    log_colour: np.ndarray
+    common: np.ndarray
+    shows_background: bool
+    corner: np.ndarray
+    scale: float
+
+    def background_likeness(self, projection: PhotoProjection) -> np.ndarray:
+        """(N, N) 0-1: how common each texel's colour is around the head."""
+        where = ((projection.photo_px - self.corner) * self.scale - 0.5).astype(np.float32)
+        return cv2.remap(self.common, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def head_window(pixels: np.ndarray, posed: PosedHead) -> HeadWindow:
+    """Look at the photo around a head.
 
     Args:
         pixels: (H, W, 3) uint8 sRGB.
         posed: the head in the photo.
-        projection: the texels in the photo.
 
     Returns:
-        (N, N) 0-1; 0 everywhere when the photo shows nothing around the head.
+        The window; `common` is 0 everywhere when the photo shows nothing around the head.
     """
     low, high = posed.photo_px.min(axis=0), posed.photo_px.max(axis=0)
     half = 0.5 * float((high - low).max())
@@ -38,14 +62,13 @@ def background_likeness(pixels: np.ndarray, posed: PosedHead, projection: PhotoP
     end = np.minimum(np.ceil(middle + RING[1] * half).astype(int), (pixels.shape[1], pixels.shape[0]))
     window = pixels[corner[1] : end[1], corner[0] : end[0]]
     if window.size == 0:
-        return np.zeros(projection.visible.shape, np.float32)
+        return HeadWindow(np.zeros((1, 1, 3), np.float32), np.zeros((1, 1), np.float32), False, corner, 1.0)
     scale = min(1.0, WINDOW_PX / max(window.shape[:2]))
-    small = cv2.resize(window, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    cells = _cells(log_from_srgb_bytes(small))
+    small = log_from_srgb_bytes(cv2.resize(window, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    cells = _cells(small)
     share = _ring_histogram(cells, (middle - corner) * scale, half * scale)
     common = smooth_step(share[cells[..., 0], cells[..., 1], cells[..., 2]], *COMMON_SHARE).astype(np.float32)
-    where = ((projection.photo_px - corner) * scale - 0.5).astype(np.float32)
-    return cv2.remap(common, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return HeadWindow(small, common, bool(share.any()), corner, scale)
 
 
 def _cells(log_colour: np.ndarray) -> np.ndarray:

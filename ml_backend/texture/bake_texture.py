@@ -13,13 +13,15 @@ from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel
 from ml_backend.rendering.spherical_harmonics import basis
-from ml_backend.texture.background import background_likeness
+from ml_backend.texture.background import head_window
+from ml_backend.texture.brows import brow_colour, paint_brows
 from ml_backend.texture.completion import complete_skin, skin_grain, with_calm_ears
 from ml_backend.texture.delighting import left_over_light, log_shading, with_even_hue, with_softer_folds, without_shine
 from ml_backend.texture.eyelids import closed_eyes, hidden_lids, lid_margins, paint_eyelids
 from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
-from ml_backend.texture.hair import ScalpView, falling_locks, find_hair, hair_over_face
+from ml_backend.texture.hair import HairEvidence, ScalpView, find_hair
 from ml_backend.texture.hair_painting import paint_hair
+from ml_backend.texture.locks import hair_on_face
 from ml_backend.texture.log_colour import (
     LOG_FLOOR,
     in_colour,
@@ -30,6 +32,7 @@ from ml_backend.texture.log_colour import (
     srgb_bytes_from_log,
     with_calm_colour,
 )
+from ml_backend.texture.pale_halo import find_pale_halo
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.photographed_head import PhotographedHead, photo_on_texels, photographed_head
 from ml_backend.texture.skin_colour import SkinColour, fit_skin_colour
@@ -51,11 +54,6 @@ DETAIL_FACTOR = 2
 HAIR_CLEARANCE_M = (0.004, 0.012)
 # A colour that is common behind the head still may be hair: black hair before a dark wall.
 BACKGROUND_DOUBT = 0.85
-# The brows' hair is read at this quantile of what lies in their outlines, skin among it; brows that the photo does not
-# show are this much darker than the skin, logarithm.
-BROW_QUANTILE = 0.15
-MIN_BROW_TEXELS = 100
-DARKER_BROWS = -1.2
 # Colours of skin that turns away further than these cosines are not passed on to the skin beside it.
 TYPICAL_FACING = (0.35, 0.75)
 # Fewer texels of plain skin than this say nothing about its tone.
@@ -151,8 +149,9 @@ def bake_texture(
     shift = _tone_shift(pixels, log_photo, skin, scene, albedo_model, fit.light)
     skin = skin.with_hue(natural_chroma(skin.colour.chroma_mean))
     skin, log_parts, log_model = skin.brightened(shift), log_model, log_model + np.float32(shift)
-    hair_log, hair_cover, hair_colour = _hair(pixels, skin, scene)
-    skin = _without_locks(skin, hair_colour, scene)
+    hair_log, hair_cover, hair = _hair(pixels, skin, scene)
+    locks = hair_on_face(skin.log_albedo, hair, skin.colour, scene, skin.beard)
+    skin = replace(skin, confidence=skin.confidence * (1.0 - locks))
     closed = closed_eyes(head, fit, scene.neutral)
     margins = lid_margins(head, scene.texels, scene.neutral, closed)
     hidden = hidden_lids(scene, margins, closed)
@@ -164,6 +163,8 @@ def bake_texture(
         scene.texels, scene.smoother, cleaned, skin.confidence, typical, log_model, head.mirror_vertex.cpu().numpy(),
         prior=_skin_difference(cleaned, log_model, skin), texels_per_m=scene.areas.texels_per_m,
     )  # fmt: skip
+    brows_log = brow_colour(cleaned, skin.colour.mean_log, scene, 1.0 - locks)
+    skin_log = paint_brows(skin_log, scene, skin.confidence, brows_log)
     skin_log = paint_eyelids(skin_log, scene, margins, hidden, skin.log_albedo, skin.colour)
     small = over(skin_log, hair_log, hair_cover)
     small = _other_parts(small, log_parts, scene)
@@ -174,7 +175,7 @@ def bake_texture(
     irises = _paint_eyes(log_albedo, pixels, landmarks_px, scene, fit, fit.light * float(np.exp(-shift)))
     albedo_srgb = pad_islands(srgb_bytes_from_log(log_albedo), scene.texels)
     visible = skin.confidence * (1.0 - hair_cover)
-    colours = _part_colours(small, skin, scene, hair_colour, irises)
+    colours = _part_colours(small, skin, scene, hair.log_colour, irises)
     return BakedTexture(albedo_srgb, cv2.resize(visible, (size_px, size_px)), colours, float(np.exp(-shift)), scene)
 
 
@@ -258,14 +259,15 @@ def _skin_difference(log_albedo: np.ndarray, log_model: np.ndarray, skin: SeenSk
     return np.median(log_albedo.reshape(-1, 3)[chosen] - log_model.reshape(-1, 3)[chosen], axis=0)
 
 
-def _hair(pixels: np.ndarray, skin: SeenSkin, scene: PhotographedHead) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Painted hair (N, N, 3), its cover (N, N) and its logarithmic colour (3,)."""
+def _hair(pixels: np.ndarray, skin: SeenSkin, scene: PhotographedHead) -> tuple[np.ndarray, np.ndarray, HairEvidence]:
+    """Painted hair (N, N, 3), its cover (N, N) and what it was painted from."""
     scalp = region_mask(scene.head, "scalp")
     for other in ("neck", "nose", "lips"):
         scalp = scalp * (1.0 - region_mask(scene.head, other))
     # the skull under the hair is the least certain part of the fit: near its outline the photo may show background
     seen = scene.projection.confidence * smooth_step(scene.projection.clearance_m, *HAIR_CLEARANCE_M)
-    background = background_likeness(pixels, scene.posed, scene.projection)
+    window = head_window(pixels, scene.posed)
+    background = window.background_likeness(scene.projection)
     seen = seen * (1.0 - BACKGROUND_DOUBT * background * (1.0 - skin.likeness))
     view = ScalpView(
         scene.texels,
@@ -275,31 +277,12 @@ def _hair(pixels: np.ndarray, skin: SeenSkin, scene: PhotographedHead) -> tuple[
         skin.log_albedo,
         skin.likeness,
         seen,
-        skin.colour.luminance_mean,
+        skin.colour.mean_log,
+        find_pale_halo(window, scene.posed, scene.head.triangles.cpu().numpy(), scalp, region_mask(scene.head, "face")),
     )
-    evidence = find_hair(view, _brow_colour(skin, scene))
+    evidence = find_hair(view, brow_colour(skin.log_albedo, skin.colour.mean_log, scene, scene.areas.skin))
     painted, cover = paint_hair(view, evidence, scene.neutral)
-    return painted, cover, evidence.log_colour
-
-
-def _brow_colour(skin: SeenSkin, scene: PhotographedHead) -> np.ndarray:
-    """(3,) logarithmic colour of the brows' hair: the darker part of what lies in their outlines."""
-    brows = (scene.features.brows > 0.9) & (scene.projection.confidence > 0.5)
-    # their inner ends, where no lock of hair falls, if these are seen
-    inner = brows & (scene.features.core > 0.8)
-    brows = inner if inner.sum() > MIN_BROW_TEXELS else brows
-    if not brows.any():
-        return (skin.colour.mean_log + DARKER_BROWS).astype(np.float32)
-    return np.quantile(skin.log_albedo[brows], BROW_QUANTILE, axis=0).astype(np.float32)
-
-
-def _without_locks(skin: SeenSkin, hair_log_colour: np.ndarray, scene: PhotographedHead) -> SeenSkin:
-    """The seen skin without hair that falls over the rim of the face; brows and beards, which look the same, stay."""
-    features = scene.features
-    locks = hair_over_face(skin.log_albedo, hair_log_colour, skin.colour, scene.areas.texels_per_m)
-    natural = np.maximum(features.dark_by_nature, skin.beard * features.beard)
-    locks = falling_locks(locks, np.maximum(features.core, natural), natural, scene.areas.texels_per_m)
-    return replace(skin, confidence=(skin.confidence * (1.0 - locks)).astype(np.float32))
+    return painted, cover, evidence
 
 
 def _other_parts(log_albedo: np.ndarray, log_model: np.ndarray, scene: PhotographedHead) -> np.ndarray:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ml_backend.texture.log_colour import luminance, plus_colour
+from ml_backend.texture.log_colour import luminance
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
+from ml_backend.texture.pale_halo import NO_HALO, PaleHalo
 from ml_backend.texture.photo_projection import smooth_step
-from ml_backend.texture.skin_colour import SkinColour
 from ml_backend.texture.skin_evidence import Regions
 from ml_backend.texture.texel_map import TexelMap
 
@@ -19,10 +19,21 @@ STRAND_CONTRAST = (0.10, 0.22)
 STRAND_WINDOW_M = 0.0015
 # Brightness over the skin's, in logarithms, from which smooth texels are shine.
 SHINE_BRIGHTNESS = (0.0, 0.3)
+# White or grey hair: its logarithm of red over the other two is smaller than the skin's by this much, over some
+# millimetres; the differences between its channels are less than these parts of the skin's, and it is not dark.
+PALER_THAN_SKIN = (0.18, 0.36)
+BODY_OF_SKIN = (0.60, 0.85)
+PALE_BRIGHTNESS = (-0.60, -0.20)
+PALE_LENGTH_M = 0.0020
 # Evidence spreads over unseen scalp about this far before the mean takes over.
 SPREAD_M = 0.02
 # Hairiness of a vertex above which hair grows there, and above which it hides the skin.
 HAIRY = (0.3, 0.6)
+# How firmly unseen scalp keeps to the mean of what is seen, and to hair that stands out around the head: hairlines
+# recede, so that a bare forehead tells little about what is behind it.
+UNSEEN_WEIGHT, HALO_WEIGHT = 0.05, 0.60
+# Hairiness of the seen scalp, between which that tells whether there is hair, and no longer what stands out around it.
+TOLD_BY_SCALP = (0.25, 0.50)
 # Less seen scalp than this (mean weight of its vertices) decides nothing: hair of the brows' colour is painted then.
 MIN_SEEN = 0.02
 # A glimpse of less still tells a bald head, where its surest texels (of this weight) look no more like hair than this.
@@ -32,18 +43,16 @@ BALD_GLIMPSE = 0.10
 # red, and over the mean of red and blue by no more than the second plus the third times how far these lie apart (blond
 # hair, sRGB 200, 170, 120, just passes); blue is no stronger than green.
 GREEN_UNDER_RED, GREEN_OVER_MEAN, GREEN_OF_BLOND = 0.06, 0.02, 0.20
-# Fewer texels than this give no colour.
+# Fewer texels than this, that are hair this surely, give no colour; the second is asked where the first are too few.
 MIN_COLOUR_TEXELS = 50
+HAIR_SURE = (0.4, 0.15)
+# This part of them, the most like skin, is left out.
+LIKE_SKIN = 0.2
 # Gloss and shadow make hair vary by this much at most, in logarithms; more is background.
 LARGEST_VARIATION = 0.6
 # Logarithms by which green or blue outweigh red before a colour cannot be hair, and brightness that makes it matter.
 UNNATURAL_HUE = (0.05, 0.20)
 BLACK_LOG = (-4.0, -2.8)
-# Spread of the hair's colour and brightness, logarithm; and what is left out around a lock that falls over the face.
-HAIR_CHROMA_SIGMA, HAIR_LUMINANCE_SIGMA = 0.15, 0.45
-LOCK_MARGIN_M = 0.0022
-# A lock of the face's middle must hang together with this much hair around it; a few texels may be a shadow.
-MIN_LOCK_M2 = 1.5e-5
 # Depth of strands, in logarithms: the photo's, within these bounds.
 STRAND_DEPTH = (0.10, 0.32)
 
@@ -57,7 +66,8 @@ class ScalpView:
         areas: the head's regions on the texels; scalp: (V,) the scalp's mask.
         log_albedo: (N, N, 3) of the photo; likeness: (N, N) 0-1, how much a texel looks like bare skin.
         seen: (N, N) 0-1, how surely the photo shows the head there.
-        skin_brightness: mean logarithm of the person's skin.
+        skin_log: (3,) mean logarithmic colour of the person's skin.
+        halo: white or grey hair around the head's outline.
     """
 
     texels: TexelMap
@@ -67,7 +77,8 @@ class ScalpView:
     log_albedo: np.ndarray
     likeness: np.ndarray
     seen: np.ndarray
-    skin_brightness: float
+    skin_log: np.ndarray
+    halo: PaleHalo = NO_HALO
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,8 @@ class HairEvidence:
         hairiness: (V,) 0-1 on the vertices, continued over the unseen scalp.
         log_colour: (3,) logarithmic linear RGB; log_colours: (V, 3) the same, as it varies over the scalp.
         strand_depth: spread of brightness between strands, logarithm.
+        lock_log_colour: (3,) of thin locks, through which skin shines.
+        colour_seen: the colours are the photo's, and not guessed from the brows.
     """
 
     looks_like_hair: np.ndarray
@@ -86,6 +99,8 @@ class HairEvidence:
     log_colour: np.ndarray
     log_colours: np.ndarray
     strand_depth: float
+    lock_log_colour: np.ndarray
+    colour_seen: bool
 
 
 def find_hair(view: ScalpView, brow_log_colour: np.ndarray) -> HairEvidence:
@@ -103,31 +118,77 @@ def find_hair(view: ScalpView, brow_log_colour: np.ndarray) -> HairEvidence:
     contrast = _strand_contrast(brightness, view.areas.texels_per_m)
     stranded = smooth_step(contrast, *STRAND_CONTRAST)
     # bright and smooth beside the scalp is shine on the forehead, not white hair
-    shine = smooth_step(brightness - view.skin_brightness, *SHINE_BRIGHTNESS) * (1.0 - view.areas.scalp)
-    looks = np.maximum((1.0 - view.likeness) * (1.0 - shine), stranded).astype(np.float32)
+    shine = smooth_step(brightness - float(view.skin_log.mean()), *SHINE_BRIGHTNESS) * (1.0 - view.areas.scalp)
+    pale = pale_hair(view.log_albedo, view.skin_log, view.areas.texels_per_m)
+    looks = np.maximum.reduce([(1.0 - view.likeness) * (1.0 - shine), stranded, pale]).astype(np.float32)
     weight = view.seen * view.areas.skin * smooth_step(view.areas.scalp, 0.3, 0.8)
     weight = weight * (1.0 - _unnatural(view.log_albedo))
     vertex_looks, vertex_weight = view.texels.vertex_means(looks[..., None], weight)
+    # strands with skin between them tell that there is hair, but not its colour
+    hair_weight = weight * np.maximum(1.0 - view.likeness, pale)
+    colour, colour_seen = _hair_colour(view.log_albedo, hair_weight, view.skin_log)
+    colour = colour if colour_seen else brow_log_colour
     on_scalp = view.scalp > 0.5
     seen = vertex_weight[on_scalp].mean() if on_scalp.any() else 0.0
-    if seen < MIN_SEEN:
-        brow_log_colour = _natural(brow_log_colour)
-        everywhere = np.broadcast_to(brow_log_colour, (count, 3))
+    mean = np.average(vertex_looks[:, 0], weights=vertex_weight + 1e-9)
+    # dark hair before a bright wall is no white hair: the halo speaks where nothing else tells of hair
+    sureness = view.halo.sureness * float(1.0 - smooth_step(mean, *TOLD_BY_SCALP))
+    if seen < MIN_SEEN and sureness == 0.0:
+        colour = _natural(colour)
+        everywhere = np.broadcast_to(colour, (count, 3))
         glimpsed = looks[weight > GLIMPSE_WEIGHT]
         bald = len(glimpsed) > MIN_COLOUR_TEXELS and glimpsed.mean() < BALD_GLIMPSE
         hairiness = np.full_like(view.scalp, 0.0 if bald else 1.0)
-        return HairEvidence(looks, hairiness, brow_log_colour, everywhere, STRAND_DEPTH[0])
-    mean = np.average(vertex_looks[:, 0], weights=vertex_weight + 1e-9)
-    hairiness = view.smoother.fit(vertex_looks, vertex_weight, SPREAD_M, prior=mean, prior_weight=0.05)[:, 0]
-    # strands with skin between them tell that there is hair, but not its colour
-    hair_weight = weight * (1.0 - view.likeness)
-    sure = hair_weight > 0.4
-    colour = _robust_median(view.log_albedo[sure]) if sure.sum() > MIN_COLOUR_TEXELS else brow_log_colour
+        return HairEvidence(looks, hairiness, colour, everywhere, STRAND_DEPTH[0], colour, colour_seen)
+    prior_weight = UNSEEN_WEIGHT + (HALO_WEIGHT - UNSEEN_WEIGHT) * sureness
+    prior = max(mean, sureness)
+    hairiness = view.smoother.fit(vertex_looks, vertex_weight, SPREAD_M, prior=prior, prior_weight=prior_weight)[:, 0]
+    colour = colour + (view.halo.log_colour(view.skin_log) - colour) * np.float32(sureness)
+    colour_seen = colour_seen or sureness > 0.5
+    surely_hair = view.log_albedo[hair_weight > HAIR_SURE[0]]
+    lock_colour = _robust_median(surely_hair) if len(surely_hair) > MIN_COLOUR_TEXELS else colour
     vertex_colours, vertex_weight = view.texels.vertex_means(view.log_albedo, hair_weight)
     bounded = np.clip(vertex_colours, colour - LARGEST_VARIATION, colour + LARGEST_VARIATION)
     colours = view.smoother.fit(bounded, vertex_weight, SPREAD_M, prior=colour, prior_weight=0.2)
     depth = float(np.clip(np.average(contrast, weights=hair_weight + 1e-9), *STRAND_DEPTH))
-    return HairEvidence(looks, smooth_step(hairiness, *HAIRY), _natural(colour), _natural(colours), depth)
+    hairy = smooth_step(hairiness, *HAIRY)
+    return HairEvidence(looks, hairy, _natural(colour), _natural(colours), depth, _natural(lock_colour), colour_seen)
+
+
+def pale_hair(log_albedo: np.ndarray, skin_log: np.ndarray, texels_per_m: float) -> np.ndarray:
+    """White and grey hair, which is often as bright as skin: it is paler, and shine would have to be brighter.
+
+    Args:
+        log_albedo: (N, N, 3) of the photo; skin_log: (3,) of the person's skin.
+        texels_per_m: texel scale.
+
+    Returns:
+        (N, N) 0-1.
+
+    Source: the dichromatic model (Shafer 1985): shine adds white light to the skin's colour, so that the differences
+    between the channels stay those of skin in the same light; in white hair they are small.
+    """
+    small = cv2.resize(log_albedo, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), 0.25 * PALE_LENGTH_M * texels_per_m)
+    red, green, blue = cv2.split(small)
+    redness = float(skin_log[0] - 0.5 * (skin_log[1] + skin_log[2]))
+    paler = redness - (red - 0.5 * (green + blue))
+    red, green, blue = cv2.split(cv2.exp(small))
+    skin_red, skin_green, skin_blue = np.exp(skin_log)
+    body = (red - 0.5 * (green + blue)) / max(float(skin_red - 0.5 * (skin_green + skin_blue)), 1e-3)
+    bright = smooth_step(luminance(small) - float(skin_log.mean()), *PALE_BRIGHTNESS)
+    pale = smooth_step(paler, *PALER_THAN_SKIN) * (1.0 - smooth_step(body, *BODY_OF_SKIN)) * bright
+    return cv2.resize(pale, log_albedo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _hair_colour(log_albedo: np.ndarray, weight: np.ndarray, skin_log: np.ndarray) -> tuple[np.ndarray, bool]:
+    """(3,) of the texels that show hair, without those most like skin, which shines through; are there enough?"""
+    for sure in HAIR_SURE:
+        colours = log_albedo[weight > sure]
+        if len(colours) > MIN_COLOUR_TEXELS:
+            from_skin = np.abs(colours - skin_log).max(axis=1)
+            return _robust_median(colours[from_skin >= np.quantile(from_skin, LIKE_SKIN)]), True
+    return skin_log, False
 
 
 def _natural(log_colour: np.ndarray) -> np.ndarray:
@@ -137,52 +198,6 @@ def _natural(log_colour: np.ndarray) -> np.ndarray:
     between = 0.5 * (red + blue) + GREEN_OVER_MEAN + GREEN_OF_BLOND * (red - blue)
     green = np.minimum(green, np.minimum(red - GREEN_UNDER_RED, between))
     return np.stack([red, green, np.minimum(blue, green)], axis=-1).astype(np.float32)
-
-
-def hair_over_face(log_albedo: np.ndarray, log_colour: np.ndarray, skin: SkinColour, texels_per_m: float) -> np.ndarray:
-    """How surely a texel shows the person's hair and not their skin.
-
-    Args:
-        log_albedo: (N, N, 3) of the photo.
-        log_colour: (3,) of the hair; skin: colour of the skin.
-        texels_per_m: texel scale.
-
-    Returns:
-        (N, N) 0-1, with a margin around every lock.
-    """
-    from_skin = cv2.magnitude(skin.chroma_distance(log_albedo), skin.luminance_offset(log_albedo))
-    off_hair = plus_colour(log_albedo, -log_colour)
-    red, green, blue = cv2.split(off_hair)
-    colour = cv2.magnitude(red - green, blue - green) / HAIR_CHROMA_SIGMA
-    from_hair = cv2.magnitude(colour, luminance(off_hair) / HAIR_LUMINANCE_SIGMA)
-    sure = smooth_step(from_skin - from_hair, 0.0, 2.0) * smooth_step(from_skin, 2.5, 4.0)
-    size = 2 * max(1, round(LOCK_MARGIN_M * texels_per_m)) + 1
-    grown = cv2.dilate(sure.astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
-    # a blur's rounding may carry it a little beyond 1
-    return np.minimum(cv2.GaussianBlur(grown, (0, 0), LOCK_MARGIN_M * texels_per_m), 1.0)
-
-
-def falling_locks(locks: np.ndarray, inner: np.ndarray, natural: np.ndarray, texels_per_m: float) -> np.ndarray:
-    """Locks that fall into the middle of the face: they hang together with hair around it.
-
-    Args:
-        locks: (N, N) 0-1, looks like hair.
-        inner: (N, N) 0-1, the middle of the face, where shadows can look like hair too.
-        natural: (N, N) 0-1, dark by nature: brows and lashes join no locks.
-        texels_per_m: texel scale.
-
-    Returns:
-        (N, N) 0-1, `locks` around the middle, and in it those that reach out of it.
-    """
-    small = [cv2.resize(field, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for field in (locks, inner, natural)]
-    sure = ((small[0] > 0.5) & (small[2] < 0.5)).astype(np.uint8)
-    count, label = cv2.connectedComponents(sure, connectivity=8)
-    outside = np.bincount(label[(sure > 0) & (small[1] < 0.2)], minlength=count)
-    hanging = outside * (2.0 / texels_per_m) ** 2 >= MIN_LOCK_M2
-    hanging[0] = False
-    grown = cv2.dilate(hanging[label].astype(np.float32), np.ones((3, 3), np.uint8))
-    grown = cv2.resize(grown, locks.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return locks * np.maximum(grown * (1.0 - natural), 1.0 - inner)
 
 
 def _unnatural(log_albedo: np.ndarray) -> np.ndarray:

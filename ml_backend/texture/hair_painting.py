@@ -13,14 +13,16 @@ from ml_backend.texture.photo_projection import smooth_step
 
 # The hairline wanders by this much around the head's own, metres.
 HAIRLINE_REACH_M = 0.012
-# How ragged an invented hairline is, as a part of the reach.
-HAIRLINE_RAGGEDNESS = 0.16
 HAIRLINE_SOFTNESS_M = 0.0012
-# Every hairline, photographed or invented, thins out over this distance (Gaussian, some 10 mm in all) into strands,
-# whose noise moves it by this part of the cover; short hairs between them shade the skin by the last part.
+# Every hairline, photographed or invented, thins out over this distance (Gaussian, some 12 mm in all) into single
+# strands: noise along them, times the second figure, shifts the border at which a strand ends, and the third is the
+# softness of a strand's end and sides, all as parts of the cover; short hairs between them shade the skin by the last.
 THINNING_M = 0.0050
-THINNING_STRANDS = 0.20
-THINNING_SHADE = 0.40
+THINNING_STRANDS = 0.45
+STRAND_EDGE = 0.45
+THINNING_SHADE = 0.35
+# Hairiness of the surroundings from which photographed hair is believed.
+LONELY_HAIR = (0.0, 0.3)
 # Glossy spots up to this size lie within hair, not on bare skin.
 GLINT_RADIUS_M = 0.004
 # Photographed and painted hair meet over this distance.
@@ -28,9 +30,12 @@ BLEND_M = 0.004
 # Gloss larger than this is evened out of photographed hair, and this part of it stays.
 GLOSS_M = 0.010
 GLOSS_KEPT = 0.7
-# The grid on which the noise of strands is drawn: polar angle x azimuth; then its layers: width, length, weight.
-STRAND_GRID = (128, 1536)
-STRAND_LAYERS = ((1.0, 1.0, 1.0), (1.2, 4.0, 1.0), (3.0, 4.0, 0.7), (10.0, 4.0, 0.4))
+# The grid on which the noise of strands is drawn: polar angle x azimuth, 0.15 mm of a hairline each; then its layers:
+# width, length, weight. Coarse ones stand for locks; at a hairline they would be the teeth of a comb, where strands
+# are 0.5 to 1.5 mm apart.
+STRAND_GRID = (128, 4096)
+LOCK_LAYERS = ((2.7, 1.0, 1.0), (3.2, 4.0, 1.0), (8.0, 4.0, 0.7), (27.0, 4.0, 0.4))
+TIP_LAYERS = ((1.0, 2.0, 1.0), (1.7, 5.0, 0.7))
 # The whorl that strands run from sits some 35 degrees behind the top of the head.
 WHORL = np.array([0.0, 0.82, -0.57]) / np.hypot(0.82, 0.57)
 
@@ -47,11 +52,13 @@ def paint_hair(view: ScalpView, evidence: HairEvidence, vertices: np.ndarray) ->
         (N, N, 3) logarithmic albedo and (N, N) 0-1 how much of it covers the skin.
     """
     texels, per_m = view.texels, view.areas.texels_per_m
-    strands = strand_noise(texels.interpolate(vertices), vertices, view.scalp)
+    strands, tips = cv2.split(strand_noise(texels.interpolate(vertices), vertices, view.scalp))
     wide = view.smoother.fit(view.scalp[:, None], np.ones_like(view.scalp), HAIRLINE_REACH_M)
     fields = texels.interpolate(np.column_stack([wide[:, 0], evidence.hairiness, evidence.log_colours]))
-    grown = smooth_step(fields[..., 0] + HAIRLINE_RAGGEDNESS * strands, 0.38, 0.66) * fields[..., 1]
-    observed = _without_glints(evidence.looks_like_hair, per_m) * smooth_step(fields[..., 0], 0.12, 0.40)
+    grown = smooth_step(fields[..., 0], 0.38, 0.66) * fields[..., 1]
+    # where no hair grows around, what looks like it is light or dirt
+    observed = smooth_step(fields[..., 1], *LONELY_HAIR) * smooth_step(fields[..., 0], 0.12, 0.40)
+    observed = observed * _without_glints(evidence.looks_like_hair, per_m)
     trust = cv2.GaussianBlur(smooth_step(view.seen, 0.1, 0.5).astype(np.float32), (0, 0), BLEND_M * per_m)
     usable = trust * smooth_step(evidence.looks_like_hair, 0.2, 0.6)
     usable = cv2.GaussianBlur(usable.astype(np.float32), (0, 0), 0.25 * BLEND_M * per_m)
@@ -63,16 +70,16 @@ def paint_hair(view: ScalpView, evidence: HairEvidence, vertices: np.ndarray) ->
     )
     cover = _mixed(_mixed(grown, mirrored_observed, mirrored_trust), observed, trust)
     painted = over(in_colour(evidence.strand_depth * strands), texels.mirrored(detail), mirrored_usable)
-    cover = thinned_hairline(cover, strands, view.areas.skin, THINNING_M * per_m)
+    cover = thinned_hairline(cover, tips, view.areas.skin, THINNING_M * per_m)
     return colours + over(painted, detail, usable), cover * view.areas.skin
 
 
-def thinned_hairline(cover: np.ndarray, strands: np.ndarray, skin: np.ndarray, sigma: float) -> np.ndarray:
+def thinned_hairline(cover: np.ndarray, tips: np.ndarray, skin: np.ndarray, sigma: float) -> np.ndarray:
     """Let the border of hair run out in strands.
 
     Args:
         cover: (N, N) 0-1, hair with any border.
-        strands: (N, N) about -1 to 1, noise along the strands.
+        tips: (N, N) about -1 to 1, how much further each strand reaches.
         skin: (N, N) 0-1, where the layout shows skin: its own borders are no hairlines.
         sigma: width of the border, texels.
 
@@ -84,7 +91,8 @@ def thinned_hairline(cover: np.ndarray, strands: np.ndarray, skin: np.ndarray, s
     layers = [cv2.resize(field, size, interpolation=cv2.INTER_AREA) for field in fields]
     hair, total = (cv2.GaussianBlur(layer, (0, 0), sigma / 4) for layer in layers)
     soft = cv2.resize(hair / np.maximum(total, 1e-3), cover.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    ragged = smooth_step(soft + THINNING_STRANDS * strands, 0.15, 0.90) * smooth_step(soft, 0.02, 0.25)
+    reaching = smooth_step(soft + THINNING_STRANDS * tips, 0.5 - STRAND_EDGE, 0.5 + STRAND_EDGE)
+    ragged = reaching * smooth_step(soft, 0.02, 0.25)
     ragged = np.maximum(ragged, THINNING_SHADE * smooth_step(soft, 0.05, 0.60))
     # well inside, the cover itself: no strand opens a view of the skin there
     return ragged + (np.maximum(ragged, cover) - ragged) * smooth_step(soft, 0.70, 0.95)
@@ -102,7 +110,7 @@ def strand_noise(positions: np.ndarray, vertices: np.ndarray, scalp: np.ndarray)
         vertices: (V, 3); scalp: (V,) mask: give the centre of the streaks' sphere.
 
     Returns:
-        (N, N) about -1 to 1.
+        (N, N, 2) about -1 to 1: of locks and strands together, and of single strands alone.
     """
     on_scalp = vertices[scalp > 0.5] if (scalp > 0.5).any() else vertices
     centre = on_scalp.mean(axis=0) - np.array([0.0, 0.04, 0.0])
@@ -112,7 +120,7 @@ def strand_noise(positions: np.ndarray, vertices: np.ndarray, scalp: np.ndarray)
     # the fourth column moves the centre to the origin
     rightwards, forwards, up = cv2.split(cv2.transform(positions, np.column_stack([axes, -axes @ centre])))
     level = cv2.magnitude(rightwards, forwards)
-    # both angles by OpenCV, within 0.01 degrees: the noise's finest streaks are twenty times as wide
+    # both angles by OpenCV, within 0.01 degrees: a tenth of the finest strands
     polar = cv2.phase(up, level)
     azimuth = cv2.phase(-forwards, -rightwards)
     columns = azimuth * np.float32(STRAND_GRID[1] / (2.0 * np.pi))
@@ -123,17 +131,21 @@ def strand_noise(positions: np.ndarray, vertices: np.ndarray, scalp: np.ndarray)
 
 @cache
 def _strand_grid() -> np.ndarray:
-    """Noise that is periodic in azimuth (its last column repeats the first) with a spread of a half."""
-    rows, columns = STRAND_GRID
+    """(rows, columns + 1, 2) noise, periodic in azimuth (its last column repeats the first) with spreads of a half."""
     random = np.random.default_rng(7)
+    both = np.dstack([_streaks(random, LOCK_LAYERS), _streaks(random, TIP_LAYERS)])
+    return np.concatenate([both, both[:, :1]], axis=1)
+
+
+def _streaks(random: np.random.Generator, layers: tuple[tuple[float, float, float], ...]) -> np.ndarray:
+    rows, columns = STRAND_GRID
     noise = np.zeros(STRAND_GRID, np.float32)
-    for width, length, weight in STRAND_LAYERS:
+    for width, length, weight in layers:
         border = int(4 * width) + 1
         wrapped = np.pad(random.standard_normal((rows, columns)).astype(np.float32), ((0, 0), (border, border)), "wrap")
         blurred = cv2.GaussianBlur(wrapped, (0, 0), sigmaX=width, sigmaY=length)[:, border : border + columns]
         noise += weight * blurred / blurred.std()
-    noise /= 2.0 * noise.std()
-    return np.concatenate([noise, noise[:, :1]], axis=1)
+    return noise / (2.0 * noise.std())
 
 
 def _without_glints(looks: np.ndarray, texels_per_m: float) -> np.ndarray:

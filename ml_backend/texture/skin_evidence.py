@@ -31,6 +31,8 @@ MILD_DARKNESS = (1.0, 1.5)
 BLACK = (1.8, 2.4)
 # The same for brightness: white hair, collars and sky where the face ends.
 STRICT_BRIGHTNESS = (0.6, 1.0)
+# Brightness over the skin, in logarithms, of a rim that light from behind has whitened.
+RIM_BRIGHTNESS = (0.25, 0.50)
 # Thin dark lines across plain skin, in logarithms under their surroundings: hairs and spectacle frames, not folds.
 LINE_DARKNESS = (0.70, 1.10)
 LINE_WIDTH_M = 0.006
@@ -222,8 +224,10 @@ def skin_likeness(
     lines = smooth_step(dark_lines, *LINE_DARKNESS) * off_colour
     frames = smooth_step(dark_lines, *FRAME_DARKNESS) * features.spectacles
     lines = np.maximum(lines, frames * _wears_spectacles(dark_lines, features, seen))
+    # light from behind whitens the rim of a face
+    rims = smooth_step(-darkness, *RIM_BRIGHTNESS) * off_colour * (1.0 - features.core)
     blots = smooth_step(darkness, *MILD_DARKNESS) * np.maximum(off_colour, smooth_step(darkness, *BLACK))
-    bright = mild * (1.0 - lines * (1.0 - features.beard)) * (1.0 - blots)
+    bright = mild * (1.0 - lines * (1.0 - features.beard)) * (1.0 - blots) * (1.0 - rims)
     inside = np.maximum(bright, mild * np.maximum(natural, beard))
     # a shiny lip is as pale: only beside the openings does it mean eye white or teeth
     inside *= 1.0 - features.around_opening * _whiteness(paleness, darkness)
@@ -285,6 +289,9 @@ def beardedness(log_albedo: np.ndarray, skin: SkinColour, features: FaceFeatures
         0-1.
     """
     around = (features.beard > 0.5) & (features.lips < 0.1) & (features.opening < 0.1) & (seen > 0.5)
+    # long hair hangs over the jaw, not around the mouth
+    inner = around & (features.core > 0.5)
+    around = inner if inner.sum() >= MIN_TEXELS else around
     if around.sum() < MIN_TEXELS:
         return 0.0
     darkness = skin.luminance_mean - luminance(log_albedo[around])
