@@ -14,11 +14,11 @@ from ml_backend.texture.photo_projection import smooth_step
 # The hairline wanders by this much around the head's own, metres.
 HAIRLINE_REACH_M = 0.012
 HAIRLINE_SOFTNESS_M = 0.0012
-# Every hairline, photographed or invented, thins out over this distance (Gaussian, some 12 mm in all) into single
+# Every hairline, photographed or invented, thins out over this distance (Gaussian, some 18 mm in all) into single
 # strands: noise along them, times the second figure, shifts the border at which a strand ends, and the third is the
 # softness of a strand's end and sides, all as parts of the cover; short hairs between them shade the skin by the last.
-THINNING_M = 0.0050
-THINNING_STRANDS = 0.45
+THINNING_M = 0.0075
+THINNING_STRANDS = 0.20
 STRAND_EDGE = 0.45
 THINNING_SHADE = 0.35
 # Hairiness of the surroundings from which photographed hair is believed.
