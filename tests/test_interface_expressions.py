@@ -142,6 +142,18 @@ def test_auto_keying_keys_what_the_keying_set_lists(head):
     assert curve(head, "eyeBlinkLeft") is None
 
 
+def test_key_expression_keys_what_the_keying_set_lists(head):
+    scene, keys = bpy.context.scene, head.data.shape_keys
+    keying_set = scene.keying_sets.new(idname="lids", name="lids")
+    keying_set.paths.add(keys, keys.key_blocks["eyeBlinkRight"].path_from_id("value"))
+    show(head, {"jawOpen": 0.5})
+    assert bpy.ops.likeness.key_expression() == {"CANCELLED"}
+    show(head, {"eyeBlinkRight": 1.0, "eyeBlinkLeft": 1.0})
+    assert bpy.ops.likeness.key_expression() == {"FINISHED"}
+    assert curve(head, "eyeBlinkRight") is not None
+    assert curve(head, "eyeBlinkLeft") is None
+
+
 # copy, paste, mirror, reset
 
 

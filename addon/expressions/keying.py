@@ -116,7 +116,13 @@ def clear_expression(avatar: AvatarParts) -> None:
     show_expression(avatar, Expression(), joints=True)
 
 
-def key_expression(avatar: AvatarParts, frame: int, easing: Easing = Easing(), joints: bool = False) -> int:
+def key_expression(
+    avatar: AvatarParts,
+    frame: int,
+    easing: Easing = Easing(),
+    joints: bool = False,
+    listed: set[tuple[bpy.types.ID, str]] | None = None,
+) -> int:
     """Key what the avatar shows at a frame, easing in from and out to what its curves had there.
 
     A property takes part where it is shown away from rest or animated already, so that the expression replaces what
@@ -127,11 +133,17 @@ def key_expression(avatar: AvatarParts, frame: int, easing: Easing = Easing(), j
         frame: of the timeline.
         easing: frames before and after.
         joints: key neck, jaw and eyes as well.
+        listed: key these properties only (see `keying_set_paths`); None = all.
 
     Returns:
         How many properties got keys.
     """
-    channels = [channel for channel in _channels(avatar, joints) if _is_shown(channel) or channel.is_animated()]
+    channels = [
+        channel
+        for channel in _channels(avatar, joints)
+        if (listed is None or (channel.owner, channel.data_path) in listed)
+        and (_is_shown(channel) or channel.is_animated())
+    ]
     shown = [channel.get() for channel in channels]
     for channel, value in zip(channels, shown, strict=True):
         _key_channel(channel, value, frame, easing)
@@ -180,7 +192,7 @@ def auto_key(context: bpy.types.Context, avatar: AvatarParts, joints: bool = Fal
     if not settings.use_keyframe_insert_auto:
         return False
     only_replace = settings.auto_keying_mode == "REPLACE_KEYS"
-    listed = _keying_set_paths(context.scene) if settings.use_keyframe_insert_keyingset else None
+    listed = keying_set_paths(context.scene) if settings.use_keyframe_insert_keyingset else None
     keyed = False
     for channel in _channels(avatar, joints):
         if listed is not None and (channel.owner, channel.data_path) not in listed:
@@ -194,7 +206,7 @@ def auto_key(context: bpy.types.Context, avatar: AvatarParts, joints: bool = Fal
     return keyed
 
 
-def _keying_set_paths(scene: bpy.types.Scene) -> set[tuple[bpy.types.ID, str]] | None:
+def keying_set_paths(scene: bpy.types.Scene) -> set[tuple[bpy.types.ID, str]] | None:
     """What the active keying set lists; None where there is none, or where it is computed by a rule of its own."""
     active = scene.keying_sets.active
     return {(path.id, path.data_path) for path in active.paths} if active else None

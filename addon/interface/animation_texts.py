@@ -27,6 +27,7 @@ ANIMATION_TEXTS: dict[str, str] = {
     "expression.key": "Key Expression",
     "expression.key.tip": "Key what the avatar shows at the current frame, coming and going over the chosen frames",
     "expression.key.done": "{count} properties keyed at frame {frame}",
+    "expression.key.not_listed": "The active keying set lists nothing that this expression moves",
     "expression.key.nothing": "The avatar is at rest and has no keys yet: show an expression first",
     "expression.in": "In",
     "expression.in.tip": "Frames over which the expression comes; 0 keys no beginning",

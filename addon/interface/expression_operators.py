@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
 
-from ..expressions.keying import Easing, auto_key, clear_expression, key_expression
+from ..expressions.keying import Easing, auto_key, clear_expression, key_expression, keying_set_paths
 from ..expressions.presets import PRESETS
 from ..scene.photo_state import AvatarState
 from .active_avatar import active_avatar, has_active_avatar, posed_avatar, why_not_posed
@@ -155,9 +155,11 @@ class LIKENESS_OT_key_expression(ExpressionOperator, KeyedEasing, bpy.types.Oper
         """Set the keys."""
         frame = context.scene.frame_current
         easing = Easing(self.frames_in, self.hold, self.frames_out)
-        count = key_expression(posed_avatar(context), frame, easing, self.joints)
+        # a keying set of Blender's own lists nothing: it is for objects and bones
+        listed = keying_set_paths(context.scene) or None
+        count = key_expression(posed_avatar(context), frame, easing, self.joints, listed)
         if not count:
-            self.report({"WARNING"}, text("expression.key.nothing"))
+            self.report({"WARNING"}, text("expression.key.nothing" if listed is None else "expression.key.not_listed"))
             return CANCELLED
         self.report({"INFO"}, text("expression.key.done", count=count, frame=frame))
         return FINISHED
