@@ -17,10 +17,10 @@ FIRST_SECONDS = {
     Stage.READ_PHOTO: 0.05,
     Stage.LOAD_MODELS: 0.02,
     Stage.FIND_FACE: 0.1,
-    Stage.FIT_HEAD: 1.3,
-    Stage.BAKE_TEXTURE: 5.0,
-    Stage.BAKE_DISPLACEMENT: 2.3,
-    Stage.WRITE_PACKAGE: 0.45,
+    Stage.FIT_HEAD: 0.8,
+    Stage.BAKE_TEXTURE: 2.8,
+    Stage.BAKE_DISPLACEMENT: 0.45,
+    Stage.WRITE_PACKAGE: 0.3,
 }
 # The same for a bake of wrinkles with maps of 1024 pixels; of the last stage, for one frame.
 FIRST_BAKE_SECONDS = {BakeStage.READ_AVATAR: 0.3, BakeStage.DRAW_LINES: 2.0, BakeStage.BAKE_FRAMES: 0.15}
