@@ -5,10 +5,15 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from tests.interface_stage import Stage
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -68,3 +73,13 @@ def astronaut_pixels(astronaut_photo: Path) -> np.ndarray:
     from PIL import Image
 
     return np.asarray(Image.open(astronaut_photo).convert("RGB"))
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """The add-on switched on in this process's Blender, with a worker that is a short program."""
+    # not every Python that runs tests has Blender
+    from tests.interface_stage import raised
+
+    with raised(tmp_path, monkeypatch) as stage:
+        yield stage

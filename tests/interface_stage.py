@@ -18,6 +18,7 @@ from addon.worker.backend_environment import BackendEnvironment
 from addon.worker.worker_process import WorkerProcess
 from tests.scene_small_avatar import small_package
 from tests.worker_programs import fake_environment
+from tests.wrinkled_package import add_flat_maps
 
 # a backend that makes every avatar by copying a package; it waits for the file `go` where the folder has `wait`
 COPYING = """
@@ -98,6 +99,13 @@ class Stage:
     def finish(self) -> None:
         """Tick until the timer would end."""
         self.tick_until(lambda: not self.session.busy)
+
+    def wrinkled_head(self) -> bpy.types.Object:
+        """A neutral avatar with wrinkles, its head active."""
+        package = self.fake / "package"
+        add_flat_maps(package)
+        bpy.ops.likeness.import_package("EXEC_DEFAULT", filepath=str(package / "avatar.json"), photo_expression=False)
+        return bpy.context.object
 
     def hold(self) -> None:
         """Let jobs wait in their middle."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
+import io
 from dataclasses import dataclass, field
 from typing import Any
 
 import bpy
+import pytest
 
 
 @dataclass
@@ -104,3 +107,14 @@ def drawn(panel: type, all_open: bool = True) -> Page:
     instance = type(panel.__name__, (), {"layout": page, "draw_for": getattr(panel, "draw_for", None)})()
     panel.draw(instance, Context())
     return page
+
+
+def refuse_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever opens or looks for a file fail: drawing must not."""
+
+    def refuse(*_arguments, **_options):
+        raise AssertionError("a panel opened a file")
+
+    monkeypatch.setattr(builtins, "open", refuse)
+    monkeypatch.setattr(io, "open", refuse)
+    monkeypatch.setattr("os.stat", refuse)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from addon.exchange.action_units import ACTION_UNITS
 from addon.exchange.arkit import ARKIT_NAMES, NUM_ARKIT
 from addon.exchange.errors import LikenessError
 from addon.expressions.blinks import random_blinks
 from addon.expressions.expression import Expression, mirrored_name
 from addon.expressions.live_link_csv import RecordingError, read_live_link_csv
-from addon.expressions.presets import ACTION_UNITS, PRESETS, PresetGroup
+from addon.expressions.presets import PRESETS, PresetGroup
 from addon.expressions.rotations import axis_angle_from_matrix, rotation_about
 
 TURNS = [f"{part}{angle}" for part in ("Head", "LeftEye", "RightEye") for angle in ("Yaw", "Pitch", "Roll")]

@@ -15,17 +15,11 @@ from addon.interface import registration  # noqa: E402
 from addon.interface.neutral_shape import neutral_vertices  # noqa: E402
 from addon.interface.user_folders import folder_name, log_file  # noqa: E402
 from addon.worker.worker_process import WorkerProcess  # noqa: E402
-from tests.interface_stage import Stage, python_of_tests, raised  # noqa: E402
+from tests.interface_stage import Stage, python_of_tests  # noqa: E402
 
 PORTRAIT = Path(__file__).resolve().parents[1] / ".cache" / "astronaut.png"
 # a cold start, and each stage, on a machine that does other things besides
 REAL_JOB_S = 240.0
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch) -> Stage:
-    with raised(tmp_path, monkeypatch) as stage:
-        yield stage
 
 
 @pytest.fixture

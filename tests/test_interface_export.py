@@ -13,27 +13,16 @@ bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (pip i
 from addon.exchange.errors import LikenessError  # noqa: E402
 from addon.interface import export_operators, export_panel, guarded_operator, stepwise_operator  # noqa: E402
 from addon.interface.texts import TEXTS  # noqa: E402
-from tests.interface_stage import Stage, raised  # noqa: E402
 from tests.panel_page import Page, drawn  # noqa: E402
-from tests.wrinkled_package import add_flat_maps  # noqa: E402
 
 STEM = "Zoë small"
 NO_MODELS = {"gltf": False, "fbx": False, "usd": False}
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch) -> Stage:
-    with raised(tmp_path, monkeypatch) as stage:
-        yield stage
-
-
-@pytest.fixture
 def head(stage) -> bpy.types.Object:
     """A neutral avatar with wrinkles, its head active."""
-    package = stage.fake / "package"
-    add_flat_maps(package)
-    bpy.ops.likeness.import_package("EXEC_DEFAULT", filepath=str(package / "avatar.json"), photo_expression=False)
-    return bpy.context.object
+    return stage.wrinkled_head()
 
 
 def files_of(folder: Path) -> set[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
-import io
 import math
 from pathlib import Path
 
@@ -18,16 +16,10 @@ from addon.expressions.presets import PRESETS  # noqa: E402
 from addon.interface import export_panel, expression_panel, registration, wrinkle_panel  # noqa: E402
 from addon.interface.texts import TEXTS  # noqa: E402
 from addon.scene.joint_axes import axis_angle_from_bone  # noqa: E402
-from tests.interface_stage import Stage, raised  # noqa: E402
-from tests.panel_page import Context, drawn  # noqa: E402
+from tests.interface_stage import Stage  # noqa: E402
+from tests.panel_page import Context, drawn, refuse_files  # noqa: E402
 
 SMILE = {"mouthSmileLeft": 0.8, "cheekSquintRight": 0.3}
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch) -> Stage:
-    with raised(tmp_path, monkeypatch) as stage:
-        yield stage
 
 
 @pytest.fixture
@@ -365,11 +357,6 @@ def test_drawing_reads_no_files(head, monkeypatch):
         # bundled operators are met once
         drawn(panel)
 
-    def refuse(*_arguments, **_options):
-        raise AssertionError("a panel opened a file")
-
-    monkeypatch.setattr(builtins, "open", refuse)
-    monkeypatch.setattr(io, "open", refuse)
-    monkeypatch.setattr("os.stat", refuse)
+    refuse_files(monkeypatch)
     for panel in panels:
         drawn(panel)

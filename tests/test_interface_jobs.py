@@ -13,16 +13,9 @@ bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (pip i
 from addon.interface import registration  # noqa: E402
 from addon.interface.avatar_properties import head_of  # noqa: E402
 from addon.interface.face_picker import _face_items  # noqa: E402
-from tests.interface_stage import Stage, raised  # noqa: E402
 
 # what small_package calls itself
 NAME = "Zoë small"
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch) -> Stage:
-    with raised(tmp_path, monkeypatch) as stage:
-        yield stage
 
 
 def heads() -> list[bpy.types.Object]:

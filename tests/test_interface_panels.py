@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
-import io
 import re
 import time
 from pathlib import Path
@@ -17,18 +15,11 @@ from addon.exchange.errors import LikenessError  # noqa: E402
 from addon.interface import panels, registration, texts  # noqa: E402
 from addon.interface.orders import Failure, FinishedAvatar, ImportOptions  # noqa: E402
 from addon.interface.preferences import LikenessPreferences  # noqa: E402
-from tests.interface_stage import Stage, raised  # noqa: E402
-from tests.panel_page import Page, drawn  # noqa: E402
+from tests.panel_page import Page, drawn, refuse_files  # noqa: E402
 
 INTERFACE = Path(texts.__file__).parent
 # the budget, and room for a machine that does other things: the bench prints the figure itself
 MOST_DRAW_S = 0.002
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch) -> Stage:
-    with raised(tmp_path, monkeypatch) as stage:
-        yield stage
 
 
 def test_create_says_what_runs(stage):
@@ -107,12 +98,7 @@ def test_drawing_reads_no_files_and_is_quick(stage, monkeypatch):
         # thumbnails and bundled operators are met once
         drawn(panel)
 
-    def refuse(*_arguments, **_options):
-        raise AssertionError("a panel opened a file")
-
-    monkeypatch.setattr(builtins, "open", refuse)
-    monkeypatch.setattr(io, "open", refuse)
-    monkeypatch.setattr("os.stat", refuse)
+    refuse_files(monkeypatch)
     times = []
     for _ in range(20):
         start = time.perf_counter()

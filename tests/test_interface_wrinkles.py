@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (pip install bpy)")
@@ -14,26 +12,16 @@ from addon.wrinkles.add_wrinkles import wrinkle_modifier  # noqa: E402
 from addon.wrinkles.modifier_inputs import get_input, input_path  # noqa: E402
 from addon.wrinkles.tension_overlay import has_tension_overlay  # noqa: E402
 from addon.wrinkles.wrinkle_group import DYNAMIC_WRINKLES, REAL_DISPLACEMENT, REGIONS, STRENGTH  # noqa: E402
-from tests.interface_stage import Stage, raised  # noqa: E402
 from tests.panel_page import Context, Page, drawn  # noqa: E402
 from tests.wrinkle_sheet import evaluated  # noqa: E402
-from tests.wrinkled_package import add_flat_maps  # noqa: E402
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch) -> Stage:
-    with raised(tmp_path, monkeypatch) as stage:
-        yield stage
 
 
 @pytest.fixture
 def head(stage) -> bpy.types.Object:
     """A neutral avatar with wrinkles, its head active."""
-    package = stage.fake / "package"
-    add_flat_maps(package)
-    bpy.ops.likeness.import_package("EXEC_DEFAULT", filepath=str(package / "avatar.json"), photo_expression=False)
+    head = stage.wrinkled_head()
     bpy.ops.ed.undo_push(message="avatar")
-    return bpy.context.object
+    return head
 
 
 def subdivide(head: bpy.types.Object) -> bpy.types.SubsurfModifier:

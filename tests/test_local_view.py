@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (pip install bpy)")
 
 from addon.interface.local_view import enclosing_object  # noqa: E402
-from tests.interface_stage import Stage, raised  # noqa: E402
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch) -> Stage:
-    with raised(tmp_path, monkeypatch) as stage:
-        yield stage
+from tests.interface_stage import Stage  # noqa: E402
 
 
 def head_in_a_cube(stage: Stage, size_m: float) -> tuple[bpy.types.Object, bpy.types.Object]:

@@ -167,7 +167,8 @@ def write_package(
             )
         write_images(folder)
         records = {
-            name: FileRecord(_sha256(folder / name), (folder / name).stat().st_size) for name in files_of(description)
+            name: FileRecord(file_sha256(folder / name), (folder / name).stat().st_size)
+            for name in files_of(description)
         }
         document = {
             "format": FORMAT,
@@ -263,7 +264,7 @@ def _check_files(folder: Path, names: tuple[str, ...], records: dict[str, FileRe
         path = folder / name
         if name not in records or not path.is_file():
             raise PackageMismatch(f"{name} is missing")
-        is_original = path.stat().st_size == records[name].bytes and _sha256(path) == records[name].sha256
+        is_original = path.stat().st_size == records[name].bytes and file_sha256(path) == records[name].sha256
         if not is_original and not (name in EDITABLE_FILES and is_whole_png(path)):
             raise PackageMismatch(f"{name} was changed or cut off")
 
@@ -307,7 +308,8 @@ def _select(arrays: dict[str, np.ndarray], record: type) -> dict[str, np.ndarray
     return {name: arrays[name] for name in names}
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

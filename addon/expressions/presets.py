@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from ..exchange.action_units import both_sides, shapes_of_action_units
 from .expression import NEUTRAL_EXPRESSION, Expression
 
 
@@ -40,38 +41,9 @@ class Preset:
     source: str
 
 
-def _both(**shapes: float) -> dict[str, float]:
-    """The shape on both sides."""
-    return {f"{name}{side}": value for name, value in shapes.items() for side in ("Left", "Right")}
-
-
-# Action unit -> ARKit shapes at full strength.
-ACTION_UNITS: Mapping[int, Mapping[str, float]] = {
-    1: {"browInnerUp": 1.0},
-    2: _both(browOuterUp=1.0),
-    4: _both(browDown=1.0),
-    5: _both(eyeWide=1.0),
-    6: _both(cheekSquint=1.0, eyeSquint=0.5),
-    7: _both(eyeSquint=1.0),
-    9: _both(noseSneer=1.0),
-    10: _both(mouthUpperUp=1.0),
-    12: _both(mouthSmile=1.0),
-    15: _both(mouthFrown=1.0),
-    16: _both(mouthLowerDown=1.0),
-    17: {"mouthShrugLower": 1.0},
-    20: _both(mouthStretch=1.0),
-    23: {**_both(mouthPress=0.7), "mouthRollLower": 0.3, "mouthRollUpper": 0.3},
-    26: {"jawOpen": 0.45},
-}
-
-
 def of_action_units(units: Mapping[int, float]) -> Expression:
-    """The expression of action units at given strengths; where units share a shape the stronger one counts."""
-    shapes: dict[str, float] = {}
-    for unit, strength in units.items():
-        for name, value in ACTION_UNITS[unit].items():
-            shapes[name] = max(shapes.get(name, 0.0), value * strength)
-    return Expression(shapes)
+    """The expression of action units at given strengths (see `shapes_of_action_units`)."""
+    return Expression(shapes_of_action_units(units))
 
 
 def _emotion(name: str, label: str, units: Mapping[int, float]) -> Preset:
@@ -97,7 +69,7 @@ _EMOTIONS = (
 )
 
 _EYES = (
-    Preset("blink", "Blink", PresetGroup.EYES, Expression(_both(eyeBlink=1.0)), "AU 45"),
+    Preset("blink", "Blink", PresetGroup.EYES, Expression(both_sides(eyeBlink=1.0)), "AU 45"),
     Preset(
         "wink_left", "Wink Left", PresetGroup.EYES,
         Expression({"eyeBlinkLeft": 1.0, "cheekSquintLeft": 0.5, "mouthSmileLeft": 0.2}), "AU 46",

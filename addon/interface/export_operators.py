@@ -9,6 +9,7 @@ import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ..exchange.errors import LikenessError
+from ..exchange.expression_states import LAST_FRAME
 from ..export.engine_export import (
     EngineExport,
     EngineExportOptions,
@@ -31,7 +32,6 @@ from .texts import TEXTS, text
 _HIDDEN = {"HIDDEN", "SKIP_SAVE"}
 # each makes four polygons of one: three are more than half a million on the open head
 _MOST_LEVELS = 2
-_LAST_FRAME = 1_048_574
 
 
 class ExportOperator(StepwiseOperator):
@@ -143,8 +143,8 @@ class LIKENESS_OT_export_mesh_cache(ExportOperator, bpy.types.Operator):
     filepath: StringProperty(name=TEXTS["cache.path"], subtype="FILE_PATH", options=_HIDDEN)
     filter_glob: StringProperty(default="*.abc", options=_HIDDEN)
     check_existing: BoolProperty(default=True, options=_HIDDEN)
-    first_frame: IntProperty(min=0, max=_LAST_FRAME, options={"SKIP_SAVE"}, **words("cache.first"))
-    last_frame: IntProperty(min=0, max=_LAST_FRAME, options={"SKIP_SAVE"}, **words("cache.last"))
+    first_frame: IntProperty(min=0, max=LAST_FRAME, options={"SKIP_SAVE"}, **words("cache.first"))
+    last_frame: IntProperty(min=0, max=LAST_FRAME, options={"SKIP_SAVE"}, **words("cache.last"))
 
     def begin(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Open the file browser, with the frames that play."""

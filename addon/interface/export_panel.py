@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import bpy
 
-from .active_avatar import may_have_avatar
-from .panels import LikenessPanel
-from .session import has_session
+from .panels import AvatarPanel
 from .texts import TEXTS, text
 
 
-class LIKENESS_PT_export(LikenessPanel, bpy.types.Panel):
+class LIKENESS_PT_export(AvatarPanel, bpy.types.Panel):
     bl_idname = "LIKENESS_PT_export"
     bl_label = TEXTS["export"]
-    bl_options = frozenset({"DEFAULT_CLOSED"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """There is an avatar."""
-        return has_session() and may_have_avatar(context)
 
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""

@@ -12,10 +12,9 @@ from ..exchange.arkit import ARKIT_NAMES
 from ..expressions.avatar_parts import AvatarParts
 from ..expressions.eye_target import find_eye_target
 from ..expressions.presets import PRESETS, PresetGroup
-from .active_avatar import active_avatar, may_have_avatar, why_not_posed
+from .active_avatar import active_avatar, why_not_posed
 from .expression_operators import LIKENESS_PG_posing
-from .panels import LikenessPanel
-from .session import has_session
+from .panels import AvatarPanel, LikenessPanel
 from .texts import CONTEXT, TEXTS, text
 
 _CLOSED = frozenset({"DEFAULT_CLOSED"})
@@ -92,15 +91,9 @@ class ExpressionPart(LikenessPanel):
         raise NotImplementedError
 
 
-class LIKENESS_PT_expression(LikenessPanel, bpy.types.Panel):
+class LIKENESS_PT_expression(AvatarPanel, bpy.types.Panel):
     bl_idname = "LIKENESS_PT_expression"
     bl_label = TEXTS["expression"]
-    bl_options = _CLOSED
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """There is an avatar."""
-        return has_session() and may_have_avatar(context)
 
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""

@@ -8,6 +8,7 @@ import bpy
 
 from ..exchange.avatar_package import THUMBNAIL_FILE
 from ..worker.job import Job, JobState
+from .active_avatar import may_have_avatar
 from .avatar_properties import head_of
 from .create_options import draw_built_options, draw_made_options
 from .import_finished import wait_text
@@ -55,6 +56,17 @@ class LikenessPanel:
     def poll(cls, context: bpy.types.Context) -> bool:
         """While the add-on is being switched off there is nothing to draw."""
         return has_session()
+
+
+class AvatarPanel(LikenessPanel):
+    """Mixin: a folded panel for what is done with an avatar."""
+
+    bl_options = _CLOSED
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """There is an avatar."""
+        return super().poll(context) and may_have_avatar(context)
 
 
 class LIKENESS_PT_create(LikenessPanel, bpy.types.Panel):

@@ -10,7 +10,7 @@ import contextlib
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import bpy
 
@@ -46,6 +46,8 @@ _WAITING_TICK_S = 0.5
 # of the 2 ms that a tick may take; the rest is for telling Blender what to draw
 _POLL_BUDGET_S = 0.001
 _STOP_WORK_S = 2.0
+
+_Finished = TypeVar("_Finished", FinishedAvatar, FinishedBake)
 
 
 class Session:
@@ -269,28 +271,26 @@ class Session:
         avatar = next((avatar for avatar in self.finished if avatar.wait != "wait.scene"), None)
         if avatar is None:
             return False
-        before = avatar.wait
-        try:
-            avatar.wait = import_finished(avatar)
-        except LikenessError as error:
-            self._fail(avatar.name, error)
-            avatar.wait = ""
-        if not avatar.wait:
-            self.finished.remove(avatar)
-        return avatar.wait != before or not avatar.wait
+        return self._take_in(self.finished, avatar, avatar.name, import_finished)
 
     def _show_next_bake(self) -> bool:
         """Let the first finished bake be played, or say why not yet; returns whether anything changed."""
         bake = self.bakes[0]
-        before = bake.wait
+        return self._take_in(self.bakes, bake, bake.title, show_finished_bake)
+
+    def _take_in(
+        self, waiting: list[_Finished], item: _Finished, name: str, action: Callable[[_Finished], str]
+    ) -> bool:
+        """Try to bring what waits into the scene; what is done or has failed waits no more."""
+        before = item.wait
         try:
-            bake.wait = show_finished_bake(bake)
+            item.wait = action(item)
         except LikenessError as error:
-            self._fail(bake.title, error)
-            bake.wait = ""
-        if not bake.wait:
-            self.bakes.remove(bake)
-        return bake.wait != before or not bake.wait
+            self._fail(name, error)
+            item.wait = ""
+        if not item.wait:
+            waiting.remove(item)
+        return item.wait != before or not item.wait
 
     # --- ends of jobs -------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,8 @@ from ..wrinkles.tension_group import BIAS, SMOOTHING
 from ..wrinkles.tension_group import STRENGTH as MASK_STRENGTH
 from ..wrinkles.tension_overlay import has_tension_overlay
 from ..wrinkles.wrinkle_group import DYNAMIC_WRINKLES, REGIONS, STATIC_DETAIL, STRENGTH
-from .active_avatar import active_avatar, may_have_avatar
-from .panels import LikenessPanel
+from .active_avatar import active_avatar
+from .panels import AvatarPanel, LikenessPanel
 from .session import has_session
 from .texts import CONTEXT, TEXTS, text
 
@@ -23,17 +23,11 @@ _AMOUNTS = (STRENGTH, STATIC_DETAIL, DYNAMIC_WRINKLES)
 _MASKS = (MASK_STRENGTH, BIAS, SMOOTHING)
 
 
-class LIKENESS_PT_wrinkles(LikenessPanel, bpy.types.Panel):
+class LIKENESS_PT_wrinkles(AvatarPanel, bpy.types.Panel):
     """Other panels about wrinkles name it as their parent."""
 
     bl_idname = "LIKENESS_PT_wrinkles"
     bl_label = TEXTS["wrinkles"]
-    bl_options = _CLOSED
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """There is an avatar."""
-        return has_session() and may_have_avatar(context)
 
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""

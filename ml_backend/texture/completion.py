@@ -7,6 +7,7 @@ import numpy as np
 
 from ml_backend.texture.log_colour import in_colour, over
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
+from ml_backend.texture.morphology import disc
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.skin_evidence import Regions
 from ml_backend.texture.texel_map import TexelMap
@@ -77,9 +78,8 @@ def with_calm_ears(log_model: np.ndarray, areas: Regions) -> np.ndarray:
     Returns:
         (N, N, 3); the ears' own shading and detail stay.
     """
-    reach = max(1, round(EAR_SURROUNDINGS_M * areas.texels_per_m / 4))
     small = cv2.resize(np.dstack([areas.ears * areas.skin, areas.skin * (1.0 - areas.scalp)]), None, fx=0.25, fy=0.25)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    kernel = disc(EAR_SURROUNDINGS_M * areas.texels_per_m / 4)
     around = np.clip(cv2.dilate(small[..., 0], kernel) - small[..., 0], 0.0, 1.0) * small[..., 1]
     if min(small[..., 0].sum(), around.sum()) < 1.0:
         return log_model
@@ -99,8 +99,7 @@ def _blend(below: np.ndarray, above: np.ndarray, confidence: np.ndarray, texels_
     step = max(1, round(BLEND_STEP_M * texels_per_m))
     size = tuple(side // step for side in confidence.shape)
     closed = cv2.resize(confidence, size[::-1], interpolation=cv2.INTER_AREA)
-    reach = round(HOLE_M / BLEND_STEP_M)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    kernel = disc(HOLE_M / BLEND_STEP_M)
     closed = cv2.morphologyEx(closed, cv2.MORPH_CLOSE, kernel)
     wide = smooth_step(cv2.GaussianBlur(closed, (0, 0), COLOUR_BLEND_M / BLEND_STEP_M), 0.45, 0.95)
     small_share = cv2.resize(confidence, size[::-1], interpolation=cv2.INTER_AREA)

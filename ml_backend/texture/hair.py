@@ -9,6 +9,7 @@ import numpy as np
 
 from ml_backend.texture.log_colour import luminance
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
+from ml_backend.texture.morphology import disc
 from ml_backend.texture.pale_halo import NO_HALO, PaleHalo
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.skin_evidence import Regions
@@ -215,9 +216,7 @@ def _strand_contrast(brightness: np.ndarray, texels_per_m: float) -> np.ndarray:
     sigma = 0.5 * STRAND_WINDOW_M * texels_per_m
     mean = cv2.GaussianBlur(small, (0, 0), sigma)
     spread = np.sqrt(np.maximum(cv2.GaussianBlur(small * small, (0, 0), sigma) - mean * mean, 0.0))
-    reach = max(1, round(2.0 * sigma))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return cv2.resize(cv2.erode(spread, kernel), brightness.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(cv2.erode(spread, disc(2.0 * sigma)), brightness.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _robust_median(colours: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from ml_backend.texture.hair import LARGEST_VARIATION, HairEvidence, ScalpView
-from ml_backend.texture.log_colour import in_colour, luminance, over
+from ml_backend.texture.log_colour import coarsely_blurred, in_colour, luminance, over
+from ml_backend.texture.morphology import disc
 from ml_backend.texture.photo_projection import smooth_step
 
 # The hairline wanders by this much around the head's own, metres.
@@ -151,18 +152,14 @@ def _streaks(random: np.random.Generator, layers: tuple[tuple[float, float, floa
 def _without_glints(looks: np.ndarray, texels_per_m: float) -> np.ndarray:
     """(N, N) the look of hair with small holes closed, so that gloss does not become a bald patch, and soft borders."""
     small = cv2.resize(looks, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    reach = max(1, round(0.25 * GLINT_RADIUS_M * texels_per_m))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE, kernel)
+    closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE, disc(0.25 * GLINT_RADIUS_M * texels_per_m))
     closed = cv2.resize(closed, looks.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return cv2.GaussianBlur(np.maximum(looks, closed), (0, 0), HAIRLINE_SOFTNESS_M * texels_per_m)
 
 
 def _evened_detail(log_albedo: np.ndarray, log_colours: np.ndarray, sigma: float) -> np.ndarray:
     """(N, N, 3) photographed hair over its colour, with large gloss reduced, so that it meets the painted strands."""
-    small = cv2.resize(log_albedo, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    low = cv2.GaussianBlur(small, (0, 0), sigma / 4)
-    low = cv2.resize(low, (log_albedo.shape[1], log_albedo.shape[0]), interpolation=cv2.INTER_LINEAR)
+    low = coarsely_blurred(log_albedo, sigma)
     # gloss is the light's colour, and in black hair the camera's noise: only its brightness counts
     gloss = np.clip(luminance(low - log_colours), -LARGEST_VARIATION, LARGEST_VARIATION)
     return in_colour(GLOSS_KEPT * gloss) + np.clip(log_albedo - low, -0.9, 0.9)

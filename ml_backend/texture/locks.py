@@ -7,6 +7,7 @@ import numpy as np
 
 from ml_backend.texture.hair import HairEvidence
 from ml_backend.texture.log_colour import chroma, luminance, plus_colour
+from ml_backend.texture.morphology import disc
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.photographed_head import PhotographedHead
 from ml_backend.texture.skin_colour import SkinColour
@@ -64,13 +65,13 @@ def hair_on_face(
     margin_m = LOCK_MARGIN_M + SMEARED_PX / scene.posed.px_per_m
     strands = tinted_strands(tint, locks * seen, features.brows, per_m, margin_m) * seen
     # red lips and nostrils have a tint of their own
-    red = cv2.dilate(np.maximum(features.lips, features.nostrils), _disc(margin_m * per_m))
+    red = cv2.dilate(np.maximum(features.lips, features.nostrils), disc(margin_m * per_m))
     strands *= 1.0 - red
     # a strand runs on over brows and eyes, which hide where it does
     strands *= falling_locks(np.maximum(locks, strands), features.oval, np.zeros_like(natural), per_m)
     other_brow = scene.texels.mirrored(np.dstack([tint, seen]))
     tinted = smooth_step(tint - other_brow[..., 0], *BROW_TINT)
-    tinted = cv2.dilate(tinted, _disc(LOCK_MARGIN_M * per_m)) * other_brow[..., 1] * features.brows
+    tinted = cv2.dilate(tinted, disc(LOCK_MARGIN_M * per_m)) * other_brow[..., 1] * features.brows
     return np.maximum(locks, strands * np.maximum(1.0 - natural, tinted))
 
 
@@ -155,11 +156,11 @@ def tinted_strands(
     """
     small = cv2.resize(np.clip(tint, -0.5, 1.0), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), 0.5 * STRAND_SOFTNESS_M * texels_per_m)
-    around = _disc(0.25 * STRAND_WIDTH_M * texels_per_m)
+    around = disc(0.25 * STRAND_WIDTH_M * texels_per_m)
     lines = small - cv2.morphologyEx(small, cv2.MORPH_OPEN, around)
     crossing = small - cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((1, len(around)), np.uint8))
     size = small.shape[::-1]
-    near = cv2.dilate(cv2.resize(locks, size, interpolation=cv2.INTER_AREA), _disc(0.5 * NEAR_LOCK_M * texels_per_m))
+    near = cv2.dilate(cv2.resize(locks, size, interpolation=cv2.INTER_AREA), disc(0.5 * NEAR_LOCK_M * texels_per_m))
     beside = np.maximum(lines, near * small)
     lines = beside + (crossing - beside) * cv2.resize(brows, size, interpolation=cv2.INTER_AREA)
     sure = _with_margin(smooth_step(lines, *STRAND_TINT), 0.5 * margin_m * texels_per_m)
@@ -195,11 +196,6 @@ def covered_features(locks: np.ndarray, dark: np.ndarray, seen: np.ndarray, texe
 
 
 def _with_margin(sure: np.ndarray, margin: float) -> np.ndarray:
-    grown = cv2.dilate(sure.astype(np.float32), _disc(margin))
+    grown = cv2.dilate(sure.astype(np.float32), disc(margin))
     # a blur's rounding may carry it a little beyond 1
     return np.minimum(cv2.GaussianBlur(grown, (0, 0), margin), 1.0)
-
-
-def _disc(radius: float) -> np.ndarray:
-    size = 2 * max(1, round(radius)) + 1
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))

@@ -93,9 +93,11 @@ def with_calm_colour(log_photo: np.ndarray, sigma: float) -> np.ndarray:
     return grey + over(colour, _blurred(colour, sigma), noisy)
 
 
-def _blurred(image: np.ndarray, sigma: float) -> np.ndarray:
-    """A Gaussian blur; a wide one is worked out at a quarter of the size."""
-    if sigma < COARSE_SIGMA:
-        return cv2.GaussianBlur(image, (0, 0), sigma)
+def coarsely_blurred(image: np.ndarray, sigma: float) -> np.ndarray:
+    """A wide Gaussian blur, worked out at a quarter of the size; sigma in pixels of the image."""
     small = cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / 4), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _blurred(image: np.ndarray, sigma: float) -> np.ndarray:
+    return cv2.GaussianBlur(image, (0, 0), sigma) if sigma < COARSE_SIGMA else coarsely_blurred(image, sigma)

@@ -12,6 +12,7 @@ from ml_backend.head.head_model import HeadModel
 from ml_backend.head.triangle_geometry import triangle_areas
 from ml_backend.texture import face_contours
 from ml_backend.texture.log_colour import luminance
+from ml_backend.texture.morphology import disc
 from ml_backend.texture.photo_projection import PhotoProjection, smooth_step
 from ml_backend.texture.skin_colour import SkinColour
 from ml_backend.texture.texel_map import TexelMap
@@ -260,9 +261,7 @@ def _whiteness(paleness: tuple[np.ndarray, np.ndarray], darkness: np.ndarray) ->
 def _dark_lines(darkness: np.ndarray, texels_per_m: float) -> np.ndarray:
     """(N, N) how far a texel lies under the skin on both sides of it, over less than LINE_WIDTH_M."""
     small = cv2.resize(darkness.astype(np.float32), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    reach = max(1, round(0.25 * LINE_WIDTH_M * texels_per_m))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    lines = small - cv2.morphologyEx(small, cv2.MORPH_OPEN, kernel)
+    lines = small - cv2.morphologyEx(small, cv2.MORPH_OPEN, disc(0.25 * LINE_WIDTH_M * texels_per_m))
     # what is rejected is rejected with its blurred border
     lines = cv2.dilate(lines, np.ones((3, 3), np.uint8))
     return cv2.resize(lines, darkness.shape[::-1], interpolation=cv2.INTER_LINEAR)
@@ -318,13 +317,8 @@ def settle_confidence(confidence: np.ndarray, features: FaceFeatures, areas: Reg
     connected = np.isin(label, kept[kept > 0]).astype(np.float32)
     erosion_m = np.clip(MIXED_PX / px_per_m, *TRUST_EROSION_M)
     eroded = filled * cv2.dilate(connected, np.ones((3, 3), np.uint8))
-    eroded = _eroded(eroded, float(erosion_m) * areas.texels_per_m)
+    eroded = cv2.erode(eroded, disc(float(erosion_m) * areas.texels_per_m))
     # hair throws its shadow on the forehead
-    eroded = np.where(areas.forehead > 0.5, _eroded(eroded, HAIR_SHADOW_M * areas.texels_per_m), eroded)
+    eroded = np.where(areas.forehead > 0.5, cv2.erode(eroded, disc(HAIR_SHADOW_M * areas.texels_per_m)), eroded)
     soft = cv2.GaussianBlur(eroded, (0, 0), TRUST_SOFTNESS_M * areas.texels_per_m)
     return np.minimum(soft, smooth_step(confidence, 0.0, 0.5)).astype(np.float32)
-
-
-def _eroded(confidence: np.ndarray, reach: float) -> np.ndarray:
-    size = 2 * max(1, round(reach)) + 1
-    return cv2.erode(confidence, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))

@@ -27,6 +27,7 @@ from addon.exchange.avatar_package import (
     HEAD_FILE,
     WRINKLES_FILE,
     AvatarPackage,
+    file_sha256,
 )
 from addon.exchange.conventions import JOINT_NAMES, VERSION
 from addon.exchange.errors import LikenessError
@@ -154,7 +155,8 @@ def _make_images(
 ) -> None:
     """Make the images of some frames, one after the other; a frame whose state another one has costs nothing."""
     # images that stay; those of `todo` are about to go
-    source = {made_from: frame for frame, made_from in folder.found.items() if frame not in todo}
+    remade = set(todo)
+    source = {made_from: frame for frame, made_from in folder.found.items() if frame not in remade}
     if any(inputs[frame] not in source for frame in todo):
         progress(BakeStep(BakeStage.DRAW_LINES, 0, len(todo)))
         _prepare(model)
@@ -195,12 +197,7 @@ def frame_inputs(package: AvatarPackage, states: ExpressionStates, size_px: int)
 
 
 def _file_hashes(package: AvatarPackage) -> dict[str, str]:
-    return {name: _sha256(package.folder / name) for name in _FILES_THAT_COUNT}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {name: file_sha256(package.folder / name) for name in _FILES_THAT_COUNT}
 
 
 def _posed(joint_rotations: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from addon.exchange.action_units import shapes_of_action_units
 from addon.exchange.arkit import ARKIT_NAMES, NUM_ARKIT
 
 NUM_COMBINATIONS = 40
@@ -17,20 +18,18 @@ NUM_COMBINATIONS = 40
 SHAPES_PER_COMBINATION, STRENGTH = (2, 5), (0.3, 1.0)
 # how often a combination has a sided shape on both sides, as spontaneous expressions mostly do
 BOTH_SIDES = 0.7
-# Whole expressions by the shapes of their action units (Ekman, Friesen and Hager, Facial Action Coding System, 2002);
-# a name without a side means both sides.
-_BROWS_UP = {"browInnerUp": 1.0, "browOuterUp": 1.0}
+# Whole expressions, as ARKit shapes.
 COMMON_EXPRESSIONS: tuple[Mapping[str, float], ...] = (
-    {"mouthSmile": 1.0, "cheekSquint": 1.0, "eyeSquint": 0.5},  # 6 + 12, a smile with the eyes
-    {"mouthSmile": 1.0},  # 12
-    {"browDown": 1.0, "eyeSquint": 0.4},  # 4 + 7, a frown
-    _BROWS_UP,  # 1 + 2
-    {"browInnerUp": 1.0},  # 1
-    {"eyeSquint": 1.0},  # 7
-    {"noseSneer": 1.0, "mouthUpperUp": 0.6},  # 9 + 10, disgust
-    {"browInnerUp": 0.8, "browDown": 0.4, "mouthFrown": 0.7, "mouthShrugLower": 0.25},  # 1 + 4 + 15 + 17, sadness
-    {**_BROWS_UP, "eyeWide": 0.7, "jawOpen": 0.45},  # 1 + 2 + 5 + 26, surprise
-    {"jawOpen": 0.45},  # 26, an open vowel
+    shapes_of_action_units({6: 1.0, 12: 1.0}),  # a smile with the eyes
+    shapes_of_action_units({12: 1.0}),
+    shapes_of_action_units({4: 1.0, 7: 0.4}),  # a frown
+    shapes_of_action_units({1: 1.0, 2: 1.0}),
+    shapes_of_action_units({1: 1.0}),
+    shapes_of_action_units({7: 1.0}),
+    shapes_of_action_units({9: 1.0, 10: 0.6}),  # disgust
+    shapes_of_action_units({1: 0.8, 4: 0.4, 15: 0.7, 17: 0.25}),  # sadness
+    shapes_of_action_units({1: 1.0, 2: 1.0, 5: 0.7, 26: 1.0}),  # surprise
+    shapes_of_action_units({26: 1.0}),  # an open vowel
     {"mouthPucker": 0.75, "mouthFunnel": 0.2},  # a rounded vowel
 )
 COMMON_STRENGTHS = (0.5, 1.0)
@@ -61,7 +60,7 @@ def expression_samples(num_combinations: int = NUM_COMBINATIONS, seed: int = 0) 
         num_combinations: how many random ones; seed: theirs.
     """
     others = torch.cat([torch.eye(NUM_ARKIT), _combinations(num_combinations, seed)])
-    common = torch.stack([_both_sides(shapes) for shapes in COMMON_EXPRESSIONS])
+    common = torch.stack([_strengths(shapes) for shapes in COMMON_EXPRESSIONS])
     common = torch.cat([strength * common for strength in COMMON_STRENGTHS])
     weight = torch.cat([torch.ones(len(others)), torch.full((len(common),), COMMON_WEIGHT)])
     halves = len(others) + torch.arange(len(COMMON_EXPRESSIONS))
@@ -70,13 +69,9 @@ def expression_samples(num_combinations: int = NUM_COMBINATIONS, seed: int = 0) 
     )
 
 
-def _both_sides(shapes: Mapping[str, float]) -> torch.Tensor:
-    """(52,) strengths of shapes named without their sides."""
-    strengths = torch.zeros(NUM_ARKIT)
-    for name, value in shapes.items():
-        for shape in (name,) if name in ARKIT_NAMES else (f"{name}Left", f"{name}Right"):
-            strengths[ARKIT_NAMES.index(shape)] = value
-    return strengths
+def _strengths(shapes: Mapping[str, float]) -> torch.Tensor:
+    """(52,) of the shapes in the order of ARKIT_NAMES."""
+    return torch.tensor([shapes.get(name, 0.0) for name in ARKIT_NAMES])
 
 
 def _combinations(num_combinations: int, seed: int) -> torch.Tensor:
