@@ -14,9 +14,10 @@ from tests.window.__main__ import SUITES
 from tests.window.machine import why_not
 
 ROOT = Path(__file__).resolve().parents[1]
-# all the steps on two cores, with room for a busy machine; and what CI can spare for a set-up from nothing
+# all the steps on two cores, with room for a busy machine; and a set-up from nothing, which .ci/run begins before the
+# tests (two to six minutes for each Blender)
 TIMEOUT_S = 900
-SET_UP_S = 300
+SET_UP_S = 600
 END_S = 60
 
 

@@ -25,6 +25,7 @@ _VERSION_TIMEOUT_S = 120
 _PROGRAMS = {
     "debootstrap": "debootstrap",
     "unshare": "util-linux",
+    "flock": "util-linux",
     "Xvfb": "xvfb",
     "xdotool": "xdotool",
     "convert": "imagemagick",
@@ -75,7 +76,10 @@ class Machine:
             Refusal: it cannot be made, or not in that time.
         """
         if not self.is_set_up:
-            process = subprocess.Popen([TOOL, "setup", self.suite], start_new_session=True)
+            # the lock is held by whoever makes this Blender, so that CI can begin before the tests need it
+            _HOME.mkdir(parents=True, exist_ok=True)
+            command = ["flock", str(_HOME / f"{self.suite}.lock"), str(TOOL), "setup", self.suite]
+            process = subprocess.Popen(command, start_new_session=True)
             try:
                 status = process.wait(limit_s)
             except subprocess.TimeoutExpired as error:
