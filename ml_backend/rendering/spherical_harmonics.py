@@ -18,21 +18,22 @@ def basis(normals: torch.Tensor) -> torch.Tensor:
 
     Source: Ramamoorthi and Hanrahan, An efficient representation for irradiance environment maps (2001), eq. 3.
     """
-    x, y, z = normals.unbind(-1)
-    return torch.stack(
-        [
-            torch.full_like(x, 0.282095),
-            0.488603 * y,
-            0.488603 * z,
-            0.488603 * x,
-            1.092548 * x * y,
-            1.092548 * y * z,
-            0.315392 * (3 * z * z - 1),
-            1.092548 * x * z,
-            0.546274 * (x * x - y * y),
-        ],
-        -1,
-    )
+    return torch.stack(_terms(*normals.unbind(-1)), -1)
+
+
+def _terms(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> list[torch.Tensor]:
+    """The 9 functions of `basis` at unit vectors, each of the shape of x."""
+    return [
+        torch.full_like(x, 0.282095),
+        0.488603 * y,
+        0.488603 * z,
+        0.488603 * x,
+        1.092548 * x * y,
+        1.092548 * y * z,
+        0.315392 * (3 * z * z - 1),
+        1.092548 * x * z,
+        0.546274 * (x * x - y * y),
+    ]
 
 
 def basis_derivative(normals: torch.Tensor) -> torch.Tensor:
@@ -64,6 +65,18 @@ def shading(normals: torch.Tensor, light: torch.Tensor) -> torch.Tensor:
         (..., 3), not clamped.
     """
     return basis(normals) @ light
+
+
+def shading_planes(normals: torch.Tensor, light: torch.Tensor) -> torch.Tensor:
+    """`shading` of pictures that are stored channel by channel, which is several times faster on the processor.
+
+    Args:
+        normals: (B,3,P); light: (B,9,3).
+
+    Returns:
+        (B,3,P), not clamped.
+    """
+    return light.mT @ torch.stack(_terms(*normals.unbind(1)), 1)
 
 
 def ambient_light(brightness: float = 1.0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
