@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ml_backend.head.albedo_model import AlbedoModel
     from ml_backend.head.head_model import HeadModel
+    from ml_backend.learned.coarse_encoder import CoarseEncoder
     from ml_backend.tracking.face_tracker import FaceTracker
 
 # a FLAME head takes about 30 MB; people change between two at most
@@ -22,7 +23,7 @@ class LoadedModels:
     """Loads each model at its first use; use one for many photos.
 
     Args:
-        device: torch's name of the device that the tracker's networks run on. All else runs on the processor: the fit
+        device: torch's name of the device that the networks run on. All else runs on the processor: the fit
             is many small solves, the maps are made by numpy and OpenCV.
     """
 
@@ -52,6 +53,17 @@ class LoadedModels:
         from ml_backend.head.albedo_model import load_albedo_model
 
         return load_albedo_model()
+
+    @cached_property
+    def coarse_encoder(self) -> CoarseEncoder:
+        """The encoder that reads an open head off a photo.
+
+        Raises:
+            AssetMissing: its file is not there or damaged.
+        """
+        from ml_backend.learned.weights_file import read_coarse_encoder
+
+        return read_coarse_encoder(device=self._device)
 
     def head(self, path: Path | None) -> HeadModel:
         """A head model, read again when its file has changed.

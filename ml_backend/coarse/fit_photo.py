@@ -33,6 +33,8 @@ RIGID_ITERATIONS = 6
 LANDMARK_ITERATIONS = 20
 # From the mean head the first steps go too far; with less damping, photos took three to five refused steps to find it.
 LANDMARK_DAMPING = 0.5
+# from where the learned encoder says, fewer do
+ITERATIONS_FROM_ENCODER = 8
 PHOTOMETRIC_ROUNDS = 2
 PHOTOMETRIC_ITERATIONS = 4
 # turned further than this, half of the face is a guess; radians
@@ -68,23 +70,26 @@ def fit_photo(
     head: HeadModel,
     albedo_model: AlbedoModel,
     options: FitOptions = FitOptions(),
+    start: FitParameters | None = None,
 ) -> CoarseFit:
     """Fit a head to a photo.
 
     Args:
         pixels: (H,W,3) uint8 sRGB.
         face: the tracker's landmarks on that photo.
+        start: the learned encoder's reading of the photo; None = from the mean head.
 
     Source: DESIGN of the first paper's coarse stage (sections 3.1-3.2) solved per photo by Gauss-Newton.
     """
     height, width = pixels.shape[:2]
     landmarks = torch.from_numpy(np.ascontiguousarray(face.landmarks_px, np.float32))
     with torch.no_grad():
-        parameters = rigid_start(head, landmarks, options.focal_px, (width, height))
         terms = _landmark_terms(head, landmarks, options)
-        parameters = minimise(parameters, terms, _rigid_only(head), RIGID_ITERATIONS)
+        rigid = start or rigid_start(head, landmarks, options.focal_px, (width, height))
+        parameters = minimise(rigid, terms, _rigid_only(head), RIGID_ITERATIONS)
         everything = torch.ones_like(parameters.vector, dtype=torch.bool)
-        parameters = minimise(parameters, terms, everything, LANDMARK_ITERATIONS, LANDMARK_DAMPING)
+        iterations = LANDMARK_ITERATIONS if start is None else ITERATIONS_FROM_ENCODER
+        parameters = minimise(parameters, terms, everything, iterations, LANDMARK_DAMPING)
         mean, basis = albedo_at_vertices(head, albedo_model)
         region = _skin_region(head)
         photo, samples = scale_photo(pixels, parameters), visible_vertices(head, parameters, region)

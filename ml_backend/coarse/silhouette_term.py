@@ -64,7 +64,7 @@ class SilhouetteTerm:
         corners = head.triangles[head.landmarks_478.triangle[self.index]]
         self.barycentric = head.landmarks_478.barycentric[self.index]
         self.view_bias = head.landmarks_478_view_bias[self.index].to(head.skinned.template.dtype)
-        self.region = _silhouette_region(head, corners)
+        self.region = silhouette_region(head, corners)
         self.corners = self.region.local(corners)
 
     def __call__(self, parameters: FitParameters) -> Residuals:
@@ -114,8 +114,15 @@ class SilhouetteTerm:
         return ContourPoints(corners, weights, chosen)
 
 
-def _silhouette_region(head: HeadModel, corners: torch.Tensor) -> SilhouetteRegion:
-    """The part of the head that has the contour landmarks' corners (N,3) and the silhouette they may go to."""
+def silhouette_region(head: HeadModel, corners: torch.Tensor) -> SilhouetteRegion:
+    """The part of a head that contour landmarks need.
+
+    Args:
+        corners: (N,3) vertices around the landmarks' own points.
+
+    Returns:
+        These, and the silhouette that the landmarks may go to, with all triangles around them.
+    """
     edges = _candidate_edges(head)
     needed = torch.zeros(head.num_vertices, dtype=torch.bool)
     needed[edges] = True

@@ -19,29 +19,34 @@ def view_features(rotation: torch.Tensor) -> torch.Tensor:
     """The polynomial's terms, all zero in the frontal view.
 
     Args:
-        rotation: (3,3) global rotation of the head.
+        rotation: (...,3,3) global rotation of the head.
 
     Returns:
-        (5,): a, b, a^2, ab, b^2 for the direction to the camera (a, b, c) in the head's axes.
+        (...,5): a, b, a^2, ab, b^2 for the direction to the camera (a, b, c) in the head's axes.
     """
-    a, b = rotation[2, 0], rotation[2, 1]
-    return torch.stack([a, b, a * a, a * b, b * b])
+    a, b = rotation[..., 2, 0], rotation[..., 2, 1]
+    return torch.stack([a, b, a * a, a * b, b * b], -1)
 
 
 def image_axes(rotation: torch.Tensor) -> torch.Tensor:
-    """(2,2) unit vectors in the image (x right, y down): the head's right-hand direction of the image, and its up."""
-    up = torch.nn.functional.normalize(torch.stack([rotation[0, 1], -rotation[1, 1]]), dim=0, eps=1e-9)
-    return torch.stack([torch.stack([-up[1], up[0]]), up])
+    """(...,2,2) unit vectors in the image (x right, y down): its right-hand direction for the head, and its up."""
+    up = torch.nn.functional.normalize(torch.stack([rotation[..., 0, 1], -rotation[..., 1, 1]], -1), dim=-1, eps=1e-9)
+    return torch.stack([torch.stack([-up[..., 1], up[..., 0]], -1), up], -2)
 
 
-def view_bias_px(view_bias: torch.Tensor, global_rotation: torch.Tensor, px_per_m: float) -> torch.Tensor:
+def view_bias_px(
+    view_bias: torch.Tensor, global_rotation: torch.Tensor, px_per_m: float | torch.Tensor
+) -> torch.Tensor:
     """How far the tracker puts each landmark from its point of the head.
 
     Args:
-        view_bias: (N,2,5) metres; global_rotation: (3,) axis-angle; px_per_m: size of a metre at the head.
+        view_bias: (N,2,5) metres; global_rotation: (3,) or (B,3) axis-angle.
+        px_per_m: size of a metre at the head, or (B,) of each.
 
     Returns:
-        (N,2) pixels, x right and y down.
+        (N,2) or (B,N,2) pixels, x right and y down.
     """
     rotation = rotation_matrices(global_rotation)
-    return px_per_m * (view_bias @ view_features(rotation)) @ image_axes(rotation)
+    size = px_per_m[:, None, None] if isinstance(px_per_m, torch.Tensor) else px_per_m
+    stray = torch.einsum("nck,...k->...nc", view_bias, view_features(rotation))
+    return size * stray @ image_axes(rotation)

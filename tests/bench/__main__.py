@@ -142,6 +142,34 @@ def print_extension(arguments: argparse.Namespace) -> None:
     print_table("Extension: what it costs Blender", ["what", "cost"], rows)
 
 
+def print_rendering(arguments: argparse.Namespace) -> None:
+    # imported here: pytorch3d, where it is, takes long to load
+    from tests.bench.rendering_cost import HEADER, rendering_costs
+
+    rows = [cost.row() for cost in rendering_costs(sizes_px=(224, 256) if arguments.quick else (224, 256, 512))]
+    print_table("Differentiable rendering of the open head: milliseconds, the least of many", list(HEADER), rows)
+
+
+def print_learned(arguments: argparse.Namespace) -> None:
+    from ml_backend.learned.weights_file import read_coarse_encoder
+    from tests.bench.learned_accuracy import WAYS, photo_errors, synthetic_errors
+
+    models = load_head(), load_albedo_model(), FaceTracker(), read_coarse_encoder()
+    errors = synthetic_errors(*models, 20 if arguments.quick else 200)
+    rows = []
+    for way, e in errors.items():
+        figures = (e.median_mm, e.mean_mm, e.max_mm, e.boundary, e.inner, e.overall)
+        rows.append([way, *(f"{value:.2f}" for value in figures), str(e.faces)])
+    header = ["way", "median, mm", "mean, mm", "farthest, mm", "boundary, %", "inner, %", "overall, %", "faces found"]
+    title = "Held-out synthetic faces: surface error of the neutral face after rigid alignment, and of the 68 landmarks"
+    print_table(title, header, rows)
+    if SHARED_PHOTOS.is_dir():
+        photos = photo_errors(SHARED_PHOTOS, *models)
+        rows = [[name, *(f"{ways[way]:.2f}" for way in WAYS)] for name, ways in photos.items()]
+        rows.append(["**mean**", *(f"**{np.mean([ways[way] for ways in photos.values()]):.2f}**" for way in WAYS)])
+        print_table("Photos: distance of the 68 landmarks, percent", ["photo", *WAYS], rows)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "speed": print_speed,
     "tracker": print_tracker,
@@ -149,6 +177,8 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "renders": print_renders,
     "wrinkles": print_wrinkles,
     "extension": print_extension,
+    "rendering": print_rendering,
+    "learned": print_learned,
 }
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import torch
 from addon.exchange.errors import LikenessError
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.coarse.fit_photo import FitOptions, fit_photo
+from ml_backend.coarse.surface_error import neutral_vertices, surface_distances
 from ml_backend.head.albedo_model import AlbedoModel
-from ml_backend.head.closest_point import closest_points
 from ml_backend.head.head_model import HeadModel
 from ml_backend.photo.read_photo import read_photo
 from ml_backend.tracking.face_tracker import FaceTracker
@@ -73,39 +73,19 @@ def surface_errors(
 
 def mean_head_error(head: HeadModel, count: int) -> float:
     """Median surface error, millimetres, of the mean head against the same random heads: what no fit at all gives."""
-    mean = neutral(head, torch.zeros(head.num_shape)).numpy()
-    truths = (neutral(head, random_shape(head, seed)).numpy() for seed in range(FIRST_SEED, FIRST_SEED + count))
+    mean = neutral_vertices(head, torch.zeros(head.num_shape)).numpy()
+    truths = (
+        neutral_vertices(head, random_shape(head, seed)).numpy() for seed in range(FIRST_SEED, FIRST_SEED + count)
+    )
     return 1000 * float(
         np.median([np.median(surface_distances(head, truth, mean, with_scale=False)) for truth in truths])
     )
 
 
-def neutral(head: HeadModel, shape: torch.Tensor) -> torch.Tensor:
-    """(V,3) the neutral head of a shape."""
-    return head.vertices(shape[None], torch.zeros(1, head.num_expression), torch.zeros(1, 15))[0]
-
-
 def face_distances(head: HeadModel, photo: SyntheticPhoto, fit: CoarseFit, with_scale: bool) -> np.ndarray:
     """Distance (N,) in metres of the true neutral face's vertices to the aligned fitted one."""
-    return surface_distances(head, neutral(head, photo.shape).numpy(), neutral(head, fit.shape).numpy(), with_scale)
-
-
-def surface_distances(head: HeadModel, truth: np.ndarray, fitted: np.ndarray, with_scale: bool) -> np.ndarray:
-    """Distance (N,) in metres of the face's vertices of one head (V,3) to the aligned surface of another (V,3)."""
-    region = (head.masks["face"] > 0.5).numpy() & (head.masks["inner_mouth"] < 0.5).numpy()
-    aligned = align(fitted, fitted[region], truth[region], with_scale)
-    skin = head.triangles[head.triangle_part == head.part_names.index("skin")].numpy()
-    return closest_points(truth[region], aligned, skin).distance
-
-
-def align(points: np.ndarray, source: np.ndarray, target: np.ndarray, with_scale: bool) -> np.ndarray:
-    """Move points by the least-squares motion from source to target (Umeyama 1991)."""
-    source_mean, target_mean = source.mean(0), target.mean(0)
-    u, singular, vh = np.linalg.svd((target - target_mean).T @ (source - source_mean))
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vh))])
-    rotation = u @ np.diag(sign) @ vh
-    scale = (singular * sign).sum() / ((source - source_mean) ** 2).sum() if with_scale else 1.0
-    return scale * (points - source_mean) @ rotation.T + target_mean
+    truth, fitted = (neutral_vertices(head, shape).numpy() for shape in (photo.shape, fit.shape))
+    return surface_distances(head, truth, fitted, with_scale)
 
 
 @dataclass(frozen=True)
