@@ -19,6 +19,7 @@ from assets.recipes.extension import options as extension_options
 from assets.recipes.refusal import Refusal
 
 ROOT = Path(__file__).resolve().parents[1]
+REQUIREMENTS = tuple(f"requirements{part}.txt" for part in ("", "-training", "-blender", "-test"))
 
 
 @pytest.fixture
@@ -34,8 +35,8 @@ def build():
 
 @pytest.fixture
 def elsewhere(build, tmp_path, monkeypatch):
-    """build.py whose repository is an empty folder with three requirement files."""
-    for number, name in enumerate(("requirements.txt", "requirements-blender.txt", "requirements-test.txt")):
+    """build.py whose repository is an empty folder with the requirement files."""
+    for number, name in enumerate(REQUIREMENTS):
         (tmp_path / name).write_text(f"package-{number}\n")
     environment = tmp_path / ".venv"
     for name, value in {
@@ -103,7 +104,7 @@ def test_changed_requirements_install_again(elsewhere, monkeypatch):
     commands = Commands().put_into(elsewhere, monkeypatch)
     make_python(elsewhere)
     elsewhere.set_up()
-    for number, name in enumerate(("requirements.txt", "requirements-blender.txt", "requirements-test.txt"), 2):
+    for number, name in enumerate(REQUIREMENTS, 2):
         (elsewhere.ROOT / name).write_text("another\n")
         elsewhere.set_up()
         assert commands.count("pip install") == number

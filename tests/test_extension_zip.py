@@ -64,7 +64,7 @@ def test_holds_all_that_runs_and_nothing_else(names):
     assert {"LICENSE", "NOTICE.md", "requirements.txt", "assets/licences/CC0-1.0.txt"} <= names
     top = {name.split("/")[0] for name in names}
     assert top == {"addon", "ml_backend", "assets", "__init__.py", "blender_manifest.toml",
-                   "LICENSE", "NOTICE.md", "requirements.txt"}  # fmt: skip
+                   "LICENSE", "NOTICE.md", "requirements.txt", "requirements-training.txt"}  # fmt: skip
     assert not [name for name in names if "recipes" in name or "__pycache__" in name or "/." in name]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +17,7 @@ import torch
 from addon.exchange.errors import AssetMissing
 from ml_backend.head.head_model import HeadModel
 from ml_backend.head.skinning import rotation_matrices
-from ml_backend.learned import timm_models
+from ml_backend.learned import plain_vit, timm_models
 from ml_backend.learned.coarse_encoder import CoarseEncoder, EncoderConfig
 from ml_backend.learned.encode_photo import encode_photo
 from ml_backend.learned.face_crop import CROP_SIDE, FaceCrop, face_crop, mean_crop_camera, photo_view
@@ -33,6 +35,7 @@ from ml_backend.rendering.spherical_harmonics import ambient_light, shading
 from ml_backend.tracking import landmark_topology as topology
 from tests.toy_head import NUM_EXPRESSION, NUM_SHAPE, toy_head
 
+ROOT = Path(__file__).resolve().parents[1]
 SIZES = CodeSizes(NUM_SHAPE, NUM_EXPRESSION, 3)
 SMALL = EncoderConfig(image_px=32, hidden=16)
 
@@ -158,6 +161,37 @@ def test_axis_angle_undoes_rotation_matrices() -> None:
     vectors = torch.nn.functional.normalize(torch.randn(200, 3, generator=random, dtype=torch.float64), dim=1)
     vectors = vectors * torch.linspace(0, math.pi - 1e-4, 200, dtype=torch.float64)[:, None]
     assert torch.allclose(axis_angle(rotation_matrices(vectors)), vectors, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", plain_vit.SIZES)
+def test_plain_transformer_is_the_one_of_timm(name: str) -> None:
+    torch.manual_seed(2)
+    theirs = timm_models.create_model(name, num_classes=0, img_size=32).eval()
+    ours = plain_vit.plain_body(name, 32).eval()
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = theirs(images)
+        assert torch.allclose(ours(images), expected, atol=1e-5 * float(expected.abs().max()))
+    assert ours.num_features == theirs.num_features
+
+
+def test_reading_a_head_needs_no_timm(encoder: CoarseEncoder, tmp_path: Path) -> None:
+    path = tmp_path / "coarse_encoder.safetensors"
+    write_coarse_weights(path, encoder, "toy", {})
+    program = (
+        "import sys, pathlib; from ml_backend.learned.weights_file import read_coarse_encoder; "
+        "read_coarse_encoder(pathlib.Path(sys.argv[1])); sys.exit('timm' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(path)], cwd=ROOT).returncode == 0
+
+
+def test_missing_timm_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    # what Python does where a package is not installed
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(timm_models.TrainingPackageMissing, match="timm") as caught:
+        timm_models.create_model("vit_tiny_patch16_224")
+    assert "requirements-training.txt" in caught.value.hint
 
 
 def test_code_and_vector_are_the_same() -> None:

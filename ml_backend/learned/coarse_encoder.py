@@ -56,6 +56,7 @@ class CoarseEncoder(torch.nn.Module):
     Args:
         config: what to build.
         sizes: of the codes.
+        body: of the config's kind, where one is there already; by default timm builds it.
 
     The zero output is the mean head, seen from the front in ambient light: `set_mean_view` says with which camera.
     The network's own camera says where the middle of the face is; the code's shift follows from it. Heads turn about
@@ -65,10 +66,10 @@ class CoarseEncoder(torch.nn.Module):
     Source: first paper, section 3.2 (class token through an MLP with one hidden layer); the camera: own derivation.
     """
 
-    def __init__(self, config: EncoderConfig, sizes: CodeSizes) -> None:
+    def __init__(self, config: EncoderConfig, sizes: CodeSizes, body: torch.nn.Module | None = None) -> None:
         super().__init__()
         self.config, self.sizes = config, sizes
-        self.body = create_model(
+        self.body = body or create_model(
             config.body, num_classes=0, img_size=config.image_px, dynamic_img_size=True, drop_path_rate=config.drop_path
         )
         width = self.body.num_features

@@ -11,7 +11,13 @@ from typing import Any
 
 import torch
 
+from addon.exchange.errors import LikenessError
+
 TORCHVISION_OPERATORS = "torchvision::"
+
+
+class TrainingPackageMissing(LikenessError):
+    """A package that only training needs is not there."""
 
 
 def timm_module() -> ModuleType:
@@ -20,9 +26,18 @@ def timm_module() -> ModuleType:
     timm needs only the Python part of torchvision. On Linux the package index holds a torchvision built for CUDA, whose
     import fails beside a torch without CUDA: its compiled operators cannot be loaded, and it describes them to torch
     nevertheless. Then it is imported again without these descriptions.
+
+    Raises:
+        TrainingPackageMissing: it is not installed.
     """
     try:
         return importlib.import_module("timm")
+    except ModuleNotFoundError as error:
+        raise TrainingPackageMissing(
+            "timm_missing",
+            f"Training needs the package {error.name}, which is not installed.",
+            "Install it: python -m pip install -r requirements-training.txt",
+        ) from error
     except RuntimeError as error:
         if TORCHVISION_OPERATORS not in str(error):
             raise

@@ -15,6 +15,7 @@ from addon.exchange.safetensors_file import read_safetensors, write_safetensors
 from addon.exchange.typed_json import JsonMismatch, decode, encode
 from ml_backend.learned.coarse_encoder import CoarseEncoder, EncoderConfig
 from ml_backend.learned.head_code import CodeSizes
+from ml_backend.learned.plain_vit import plain_body
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 COARSE_FILE = ASSETS / "coarse_encoder.safetensors"
@@ -120,7 +121,7 @@ def write_coarse_weights(path: Path, encoder: CoarseEncoder, head_name: str, pro
 
 
 def read_coarse_encoder(path: Path = COARSE_FILE, device: torch.device | str = "cpu") -> CoarseEncoder:
-    """The coarse encoder of a file, ready to read codes.
+    """The coarse encoder of a file, ready to read codes off crops of its own size; without timm where it can be.
 
     Raises:
         AssetMissing: the file is missing, damaged, or holds something else; the message names it.
@@ -128,7 +129,8 @@ def read_coarse_encoder(path: Path = COARSE_FILE, device: torch.device | str = "
     weights = read_weights(path, COARSE_FORMAT)
     try:
         config = decode(CoarseWeightsConfig, weights.config)
-        encoder = CoarseEncoder(config.encoder, config.sizes)
+        body = plain_body(config.encoder.body, config.encoder.image_px)
+        encoder = CoarseEncoder(config.encoder, config.sizes, body)
     except (JsonMismatch, ValueError) as error:
         raise damaged(path, str(error)) from error
     load_state(path, encoder, weights)

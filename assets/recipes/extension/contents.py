@@ -10,12 +10,12 @@ from assets.recipes.refusal import Refusal
 ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("addon", "ml_backend", "assets")
 # what the folders hold; anything else there is a leftover, or a kind of asset to be added here
-SUFFIXES = {".py", ".safetensors", ".txt", ".json", ".png"}
+SUFFIXES = {".py", ".safetensors", ".toml", ".txt", ".json", ".png"}
 # the file that becomes the extension's root, and the recipes, which are never needed at run time
 ROOT_MODULE = "addon/extension_root.py"
 LEFT_OUT = ("assets/recipes/",)
 # requirements.txt: what an environment for the backend needs, for whoever makes one
-FILES = ("LICENSE", "NOTICE.md", "requirements.txt")
+FILES = ("LICENSE", "NOTICE.md", "requirements.txt", "requirements-training.txt")
 
 
 def extension_files() -> dict[str, bytes | Path]:

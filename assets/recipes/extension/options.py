@@ -20,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser, out: Path) -> None:
         help="also a zip that brings its wheels, for windows-x64, macos-arm64 or linux-x64; repeatable",
     )
     parser.add_argument("--python", default="3.11,3.13", metavar="LIST", help="Pythons of those zips (%(default)s)")
-    parser.add_argument("--index-url", metavar="URL", help="where torch and torchvision are taken from, for builds without CUDA")
+    parser.add_argument("--index-url", metavar="URL", help="where torch is taken from, for builds without CUDA")
     parser.add_argument("--check", action="store_true", help="install the small zip and test what was installed")
     parser.add_argument("--out", type=Path, default=out, help="folder to write (default: %(default)s)")
 

@@ -26,8 +26,6 @@ from assets.recipes.sources import clean_environment
 NARROWED = ("scipy<1.16",)
 # torch needs four rounds today; a circle of ever narrower versions must end too
 MAX_ROUNDS = 20
-# what the index of torch's own builds has: the two are compiled for each other
-TORCH_PACKAGES = ("torch", "torchvision")
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def resolve(requirements: list[str], target: Target, torch_index: str | None = N
 
     Args:
         requirements: lines of a requirements file.
-        torch_index: address of the index that torch and torchvision are taken from; None = pip's own configuration.
+        torch_index: address of the index that torch is taken from; None = pip's own configuration.
 
     Returns:
         One candidate for each package that Blender does not bring, by name.
@@ -162,7 +160,7 @@ def _ask_pip(wanted: dict[str, SpecifierSet], target: Target, torch_index: str |
 
 def by_index(wanted: Iterable[str], torch_index: str | None) -> Iterator[tuple[list[str], list[str]]]:
     """(packages, pip's options) for each index that has to be asked."""
-    from_index = [name for name in sorted(wanted) if torch_index and name in TORCH_PACKAGES]
+    from_index = [name for name in sorted(wanted) if torch_index and name == "torch"]
     if from_index:
         yield from_index, ["--index-url", torch_index]
     if others := [name for name in sorted(wanted) if name not in from_index]:
