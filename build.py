@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     extension = _add_verb(verbs, "extension", run_extension, "make the zips that Blender installs")
     extension_options.add_options(extension, ROOT / "dist")
     bench = _add_verb(verbs, "bench", run_bench, "print speed, memory, size and accuracy as tables")
-    bench.add_argument("--only", action="append", metavar="PART", help="speed, photos or renders; repeatable")
+    bench.add_argument("--only", action="append", metavar="PART", help="speed, photos, learned, ...; repeatable")
     bench.add_argument("--quick", action="store_true", help="20 renders in place of 100")
     bench.add_argument("--photo", type=Path, help="the photo of the speed table (default: the astronaut)")
     _add_verb(verbs, "setup", run_setup, "only set .venv up")
@@ -108,6 +108,7 @@ def _add_avatar_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera", choices=("orthographic", "perspective"), help="default orthographic")
     parser.add_argument("--focal-mm", type=float, metavar="MM", help="focal length as on 35 mm film")
     parser.add_argument("--wrinkle-age", type=float, metavar="AGE", help="of the skin: 0 smooth to 1 old, default 0.4")
+    parser.add_argument("--no-model", action="store_true", help="solve for the head without the learned encoder")
 
 
 def _backend_options(arguments: argparse.Namespace) -> list[str]:
@@ -115,7 +116,8 @@ def _backend_options(arguments: argparse.Namespace) -> list[str]:
     # the backend runs in the repository's root, so a path must not depend on where it was typed
     given = [(name, value) for name in names if (value := getattr(arguments, name)) is not None]
     given = [(name, value.absolute() if isinstance(value, Path) else value) for name, value in given]
-    return [text for name, value in given for text in (f"--{name.replace('_', '-')}", str(value))]
+    options = [text for name, value in given for text in (f"--{name.replace('_', '-')}", str(value))]
+    return [*options, "--no-model"] if arguments.no_model else options
 
 
 # --- set-up ---------------------------------------------------------------------------------------------------------
@@ -152,7 +154,8 @@ def set_up() -> None:
 
 
 def _requirement_files() -> list[Path]:
-    return [ROOT / name for name in ("requirements.txt", "requirements-blender.txt", "requirements-test.txt")]
+    parts = ("", "-training", "-blender", "-test")
+    return [ROOT / f"requirements{part}.txt" for part in parts]
 
 
 def _requirements_stamp() -> dict[str, str]:

@@ -20,6 +20,7 @@ if __name__ == "__main__" and sys.argv[1:2] == ["worker"]:
 from addon.exchange.errors import LikenessError
 from addon.exchange.typed_json import encode
 from ml_backend.pipeline import DEFAULT_WRINKLE_AGE, AvatarResult, PipelineOptions, Stage, make_avatar
+from ml_backend.training.command import add_training_options, run_training
 
 REFUSED = 2
 BROKEN = 1
@@ -42,6 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_avatar_options(photo)
     photo.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     photo.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    train = verbs.add_parser("train", help="train a learned model on rendered faces or on your own photos")
+    add_training_options(train)
+    train.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     worker = verbs.add_parser("worker", help="take jobs as lines of JSON from standard input, for Blender")
     serve.add_worker_options(worker)
     return parser
@@ -70,6 +74,7 @@ def add_avatar_options(parser: argparse.ArgumentParser) -> None:
         metavar="0-1",
         help=f"0 = smooth skin, 1 = old skin (default {DEFAULT_WRINKLE_AGE:g})",
     )
+    parser.add_argument("--no-model", action="store_true", help="solve for the head without the learned encoder")
 
 
 def options_from(arguments: argparse.Namespace) -> PipelineOptions:
@@ -83,6 +88,7 @@ def options_from(arguments: argparse.Namespace) -> PipelineOptions:
         focal_35mm_mm=arguments.focal_mm,
         name=arguments.name,
         wrinkle_age=arguments.wrinkle_age,
+        use_model=not arguments.no_model,
     )
 
 
@@ -96,6 +102,8 @@ def main(argv: list[str] | None = None) -> int:
     debug, as_json = "--debug" in argv, "--json" in argv
     try:
         arguments = build_parser().parse_args(argv)
+        if arguments.verb == "train":
+            return run_training(arguments)
         result = _make(arguments)
     except Exception as error:
         if debug:

@@ -53,6 +53,8 @@ class PipelineOptions:
         perspective: use a perspective camera; focal_35mm_mm: its focal length on 35 mm film (None: EXIF, else 50 mm).
         name: of the avatar; None = the photo's name.
         wrinkle_age: of the skin, 0 (smooth) to 1 (old): how deep wrinkles get and how much of them stays at rest.
+        use_model: begin from what the learned encoder reads off the photo. It was trained for the open head; other
+            heads are always solved for from the mean head.
     """
 
     head: Path | None = None
@@ -63,6 +65,7 @@ class PipelineOptions:
     focal_35mm_mm: float | None = None
     name: str | None = None
     wrinkle_age: float = DEFAULT_WRINKLE_AGE
+    use_model: bool = True
 
     def __post_init__(self) -> None:
         if self.face < 1:
@@ -156,19 +159,24 @@ def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: StageClock, mo
         from ml_backend.avatar_writer import FittedAvatar
         from ml_backend.coarse.fit_photo import FitOptions, fit_photo
         from ml_backend.displacement.bake_displacement import bake_displacement
+        from ml_backend.learned.encode_photo import encode_photo
         from ml_backend.texture.bake_texture import DETAIL_FACTOR, bake_texture
         from ml_backend.texture.texel_map import texel_map
         from ml_backend.wrinkles.bake_wrinkles import bake_wrinkles, draw_wrinkles, person_seed
 
         tracker, head, albedo = models.tracker, models.head(options.head), models.albedo
     with torch.no_grad(), one_thread(), _beside() as beside:
+        with_encoder = options.use_model and options.head is None
+        encoder = beside.submit(lambda: models.coarse_encoder) if with_encoder else None
         for size_px in {options.texture_px // DETAIL_FACTOR, options.displacement_px}:
             beside.submit(texel_map, head, size_px)
         with clock.stage(Stage.FIND_FACE):
             faces = tracker.find_faces(photo.pixels)
             face = choose_face(faces, options.face, photo.original_name)
         with clock.stage(Stage.FIT_HEAD):
-            fit = fit_photo(photo.pixels, face, head, albedo, FitOptions(focal_px=_focal_px(photo, options)))
+            focal_px = _focal_px(photo, options)
+            start = None if encoder is None else encode_photo(photo.pixels, face, head, encoder.result(), focal_px)
+            fit = fit_photo(photo.pixels, face, head, albedo, FitOptions(focal_px=focal_px), start)
         seed = person_seed(photo.sha256)
         drawn = beside.submit(draw_wrinkles, head, fit, options.displacement_px, seed, options.wrinkle_age)
         with clock.stage(Stage.BAKE_TEXTURE):

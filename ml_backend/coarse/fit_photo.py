@@ -77,14 +77,15 @@ def fit_photo(
     Args:
         pixels: (H,W,3) uint8 sRGB.
         face: the tracker's landmarks on that photo.
-        start: the learned encoder's reading of the photo; None = from the mean head.
+        start: the learned encoder's reading of the photo, about which shape is then taken to vary; None = from the mean
+            head.
 
     Source: DESIGN of the first paper's coarse stage (sections 3.1-3.2) solved per photo by Gauss-Newton.
     """
     height, width = pixels.shape[:2]
     landmarks = torch.from_numpy(np.ascontiguousarray(face.landmarks_px, np.float32))
     with torch.no_grad():
-        terms = _landmark_terms(head, landmarks, options)
+        terms = _landmark_terms(head, landmarks, options, None if start is None else start.shape)
         rigid = start or rigid_start(head, landmarks, options.focal_px, (width, height))
         parameters = minimise(rigid, terms, _rigid_only(head), RIGID_ITERATIONS)
         everything = torch.ones_like(parameters.vector, dtype=torch.bool)
@@ -114,9 +115,11 @@ def fit_photo(
     )
 
 
-def _landmark_terms(head: HeadModel, landmarks: torch.Tensor, options: FitOptions) -> list[Term]:
+def _landmark_terms(
+    head: HeadModel, landmarks: torch.Tensor, options: FitOptions, shape_mean: torch.Tensor | None
+) -> list[Term]:
     targets = landmark_targets(landmarks, head)
-    priors: list[Term] = [PriorTerm(head), NeutralMouthTerm(head)]
+    priors: list[Term] = [PriorTerm(head, shape_mean=shape_mean), NeutralMouthTerm(head)]
     if not options.use_silhouette:
         return [*priors, LandmarkTerm(head, targets)]
     return [*priors, LandmarkTerm(head, targets, CONTOUR_EAR_TO_EAR), SilhouetteTerm(head, targets)]

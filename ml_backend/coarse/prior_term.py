@@ -30,9 +30,15 @@ EXPRESSION_SIGMA = 0.5
 
 
 class PriorTerm:
-    """What is known before the photo: shape in standard deviations, expressions within limits, joints near rest."""
+    """What is known before the photo: shape in standard deviations, expressions within limits, joints near rest.
 
-    def __init__(self, head: HeadModel, shape_sigma: float = SHAPE_SIGMA) -> None:
+    Args:
+        shape_mean: (S,) about which shape varies: the learned encoder's reading of the photo; None = the mean head.
+    """
+
+    def __init__(
+        self, head: HeadModel, shape_sigma: float = SHAPE_SIGMA, shape_mean: torch.Tensor | None = None
+    ) -> None:
         low, high = head.expression_limits.unbind(1)
         symmetric = low < -0.5 * high
         sigma_expression = torch.where(symmetric, high / 3, EXPRESSION_SIGMA * (high - low))
@@ -48,6 +54,9 @@ class PriorTerm:
                 torch.full((NUM_CAMERA,), float("inf")),
             ]
         )
+        self.mean = torch.zeros_like(self.sigma)
+        if shape_mean is not None:
+            self.mean[: head.num_shape] = shape_mean
         jaw = head.num_shape + head.num_expression + 6
         self.low = torch.full_like(self.sigma, -float("inf"))
         self.high = torch.full_like(self.sigma, float("inf"))
@@ -58,6 +67,6 @@ class PriorTerm:
     def __call__(self, parameters: FitParameters) -> SeparateResiduals:
         vector = parameters.vector
         beyond = (vector - self.high).clamp(min=0) + (vector - self.low).clamp(max=0)
-        value = torch.cat([vector / self.sigma, beyond / LIMIT_SIGMA])
+        value = torch.cat([(vector - self.mean) / self.sigma, beyond / LIMIT_SIGMA])
         slope = torch.cat([1 / self.sigma, (beyond != 0).to(vector.dtype) / LIMIT_SIGMA])
         return SeparateResiduals(value, slope.to(vector.dtype), torch.arange(len(vector)).repeat(2))
