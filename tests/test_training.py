@@ -293,6 +293,13 @@ def test_samples_of_other_settings_or_damaged_ones_are_refused(tmp_path: Path) -
         SampleCache(tmp_path, SampleSource(numbered, 3, {"size": 1}))[0]
 
 
+def test_samples_of_a_shorter_run_are_refused_by_a_longer_one(tmp_path: Path) -> None:
+    SampleCache(tmp_path, SampleSource(numbered, 3, {})).fill()
+    assert SampleCache(tmp_path, SampleSource(numbered, 2, {}))[1].keys() == numbered(1).keys()
+    with pytest.raises(TrainingError, match="too few samples"):
+        SampleCache(tmp_path, SampleSource(numbered, 5, {}))[4]
+
+
 # batches
 
 

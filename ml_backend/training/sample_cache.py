@@ -118,8 +118,18 @@ class SampleCache:
                     f"{path} holds samples that were made with other settings.",
                     "Remove that folder or choose another one for the samples.",
                 )
+            if int(metadata.get("samples", 0)) < self._wanted(shard):
+                raise TrainingError(
+                    "samples_too_few",
+                    f"{path} was made for a shorter run and holds too few samples.",
+                    "Remove that file: it is made again, longer.",
+                )
             self._open[shard] = file
         return self._open[shard]
+
+    def _wanted(self, shard: int) -> int:
+        """How many samples a shard has to hold."""
+        return min(SHARD_SAMPLES, self.source.count - shard * SHARD_SAMPLES)
 
     def _compressed(self, file: Any, shard: int, name: str, place: int) -> np.ndarray:
         """(N,) bytes of one image."""
@@ -131,7 +141,7 @@ class SampleCache:
 
     def _make(self, shard: int) -> None:
         first = shard * SHARD_SAMPLES
-        samples = [self.source.make(number) for number in range(first, min(first + SHARD_SAMPLES, self.source.count))]
+        samples = [self.source.make(number) for number in range(first, first + self._wanted(shard))]
         arrays: Sample = {}
         for name in samples[0]:
             values = [sample[name] for sample in samples]
@@ -141,7 +151,8 @@ class SampleCache:
                 arrays[name + ENDS] = np.cumsum([len(value) for value in encoded], dtype=np.int64)
             else:
                 arrays[name] = np.stack(values)
-        write_safetensors(self.path(shard), arrays, {"format": FORMAT, "source": self._text})
+        metadata = {"format": FORMAT, "source": self._text, "samples": str(len(samples))}
+        write_safetensors(self.path(shard), arrays, metadata)
 
 
 def _is_image(value: np.ndarray) -> bool:
