@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from addon.exchange.errors import LikenessError
+from ml_backend import __main__ as command_line
 from ml_backend.coarse.landmark_term import LANDMARK_SIGMA_M
 from ml_backend.head.albedo_model import load_albedo_model
 from ml_backend.head.head_file import load_head
@@ -466,7 +467,10 @@ def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_coarse_training_learns_four_faces_and_writes_weights(config_file: Path, tmp_path: Path) -> None:
-    assert command.main(["coarse", "--config", str(config_file), "--run", str(tmp_path), "--device", "cpu"]) == 0
+    assert (
+        command_line.main(["train", "coarse", "--config", str(config_file), "--run", str(tmp_path), "--device", "cpu"])
+        == 0
+    )
     records = [json.loads(line) for line in (tmp_path / LOG_NAME).read_text().splitlines()]
     task = STAGE.make_task(STAGE.read_config(config_file), tmp_path, "cpu")
     before = loss_of(task)
@@ -549,8 +553,8 @@ def test_an_empty_or_missing_folder_is_named(config_file: Path, tmp_path: Path) 
 
 
 def test_command_line_says_what_is_wrong(config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    start = ["coarse", "--config", str(config_file), "--run", str(tmp_path)]
-    assert command.main([*start, "--resume"]) == 2
+    start = ["train", "coarse", "--config", str(config_file), "--run", str(tmp_path)]
+    assert command_line.main([*start, "--resume"]) == 2
     assert "no checkpoint" in capsys.readouterr().err
     for text in ("3/2", "all", "0/1"):
         with pytest.raises(LikenessError, match="PART/PARTS"):

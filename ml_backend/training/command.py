@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -113,14 +112,3 @@ def _part(text: str) -> tuple[int, int]:
     except ValueError as error:
         raise LikenessError("usage", f"--fill-samples {text} is not PART/PARTS.", "Write 1/2 and 2/2.") from error
     return part - 1, parts
-
-
-def main(argv: list[str] | None = None) -> int:
-    """`python -m ml_backend.training STAGE ...`: the same as `python -m ml_backend train STAGE ...`."""
-    parser = argparse.ArgumentParser(prog="python -m ml_backend.training", description="Train a stage.")
-    add_training_options(parser)
-    try:
-        return run_training(parser.parse_args(argv))
-    except LikenessError as error:
-        print(f"likeness: {error}", file=sys.stderr)
-        return 2
