@@ -343,7 +343,9 @@ def test_stopping_ends_the_child_after_its_cleaning(tmp_path, number):
         "sys.argv = ['build.py', 'setup']; sys.exit(build.main())"
     )
     # a session of its own stands for the terminal: Ctrl-C goes to all of it, SIGTERM to one process
-    parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, start_new_session=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], stderr=subprocess.PIPE, start_new_session=True, preexec_fn=_listen_to_ctrl_c
+    )
     deadline = time.monotonic() + 20
     while not (tmp_path / "runs").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -356,6 +358,11 @@ def test_stopping_ends_the_child_after_its_cleaning(tmp_path, number):
     assert (tmp_path / "cleaned").exists()
     assert b"likeness: stopped" in errors
     assert _is_gone(parent.pid)
+
+
+def _listen_to_ctrl_c() -> None:
+    """As in a terminal: what a shell starts in the background ignores Ctrl-C, and its children do too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _is_gone(group: int) -> bool:
