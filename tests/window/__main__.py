@@ -74,6 +74,8 @@ def _run_suite(suite: str, archive: Path, arguments: argparse.Namespace) -> int:
                 print(f"FAILED  {suite}: {failure}")
                 print(f"        the screen: {play.pictures / 'failure.png'}; Blender's words:")
                 print((machine.folder / "blender.log").read_text(errors="replace")[-4000:])
+                for crash in sorted((machine.folder / "temporary").rglob("*.crash.txt")):
+                    print(crash.read_text(errors="replace")[-8000:])
                 return 1
     return 0
 

@@ -213,7 +213,9 @@ class BlenderWindow:
 
     def close(self) -> None:
         """Let go of it, dead or alive."""
-        self._stream.close()
+        # what was still to be sent to a Blender that is gone cannot be
+        with contextlib.suppress(OSError):
+            self._stream.close()
         self._connection.close()
         if self._process.poll() is None:
             self.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 from tests.window.blender_window import BlenderWindow
 from tests.window.play import Play, seconds_until_gone
@@ -11,6 +12,9 @@ from tests.window.play import Play, seconds_until_gone
 _FAILURE_S = 15.0
 # how long a worker may outlive its Blender
 _WORKER_S = 5.0
+# the window takes all that a halted worker has said in this time; it counts as hanging much later
+_HEARD_S = 1.5
+_ATTEMPTS = 3
 # how far across the sidebar the crosses stand that dismiss something
 _CROSS = 0.82
 
@@ -19,9 +23,8 @@ def kill_the_worker(play: Play) -> None:
     """The worker dies: the panel says so, the scene is as it was, and the next job gets a new worker."""
     with play.blender() as window:
         window.open_tab()
+        worker = _halt_at_work(play, window)
         before = window.ask("fingerprint()")
-        play.choose_photo(window)
-        worker = _worker_at_work(window)
         os.kill(worker, signal.SIGKILL)
         failure = window.wait_until("the panel says it", lambda: window.ask("status()")["failure"], _FAILURE_S)
         _code, message, hint = failure
@@ -98,6 +101,23 @@ def crash_during_a_job(play: Play) -> None:
         seconds = seconds_until_gone(worker, 2 * _WORKER_S)
         print(f"    the worker ended {seconds:.1f} s after Blender")
         assert seconds < _WORKER_S
+
+
+def _halt_at_work(play: Play, window: BlenderWindow) -> int:
+    """Start a job and halt its worker before it is through; returns the worker's process.
+
+    A window that is drawn in software may hear of the first stage when the last one is over: whether the worker was
+    halted in time shows when all that it has said is heard.
+    """
+    for _ in range(_ATTEMPTS):
+        play.choose_photo(window)
+        worker = _worker_at_work(window)
+        os.kill(worker, signal.SIGSTOP)
+        time.sleep(_HEARD_S)
+        if window.ask("status()")["job"] is not None:
+            return worker
+        os.kill(worker, signal.SIGCONT)
+    raise AssertionError("every job was through before its worker could be halted")
 
 
 def _worker_at_work(window: BlenderWindow) -> int:
