@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 import torch
 
 from addon.exchange.avatar_package import read_package
-from addon.exchange.errors import Cancelled, LikenessError, PhotoError
+from addon.exchange.errors import AssetMissing, Cancelled, LikenessError, PhotoError
+from ml_backend.__main__ import build_parser, options_from
+from ml_backend.learned.weights_file import read_coarse_encoder
+from ml_backend.loaded_models import LoadedModels
 from ml_backend.pipeline import PipelineOptions, Stage, choose_face, make_avatar
 from ml_backend.tracking.face_tracker import TrackedFace
 
@@ -103,3 +107,22 @@ def test_perspective_takes_the_focal_length_that_is_given(tmp_path: Path, astron
     assert camera.focal_px == pytest.approx(85 * np.hypot(512, 512) / np.hypot(36, 24), rel=1e-3)
     # the head is then as far away as its size in the photo says: the eye corners' 90 mm appear 64 pixels wide
     assert camera.translation_m[2] == pytest.approx(camera.focal_px * 0.09 / 64, rel=0.25)
+
+
+def test_damaged_weights_are_named_and_the_solver_alone_needs_none(
+    tmp_path: Path, astronaut_photo: Path, monkeypatch: pytest.MonkeyPatch
+):
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"nothing of the kind")
+    monkeypatch.setattr(LoadedModels, "coarse_encoder", property(lambda _models: read_coarse_encoder(weights)))
+    with pytest.raises(AssetMissing, match=r"weights\.safetensors"):
+        make_avatar(astronaut_photo, tmp_path / "avatar", SMALL)
+    assert not (tmp_path / "avatar").exists()
+    result = make_avatar(astronaut_photo, tmp_path / "avatar", replace(SMALL, use_model=False))
+    assert result.description.quality.landmark_error_percent < 2
+
+
+def test_no_model_is_an_option_of_the_command_line():
+    start = ["photo", "a.jpg", "--out", "b"]
+    assert options_from(build_parser().parse_args(start)).use_model
+    assert not options_from(build_parser().parse_args([*start, "--no-model"])).use_model
