@@ -27,7 +27,12 @@ from ml_backend.coarse.view_bias import view_bias_px
 from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel
 from ml_backend.tracking.face_tracker import TrackedFace
-from ml_backend.tracking.landmark_topology import CONTOUR_EAR_TO_EAR, IBUG_68_FROM_478
+from ml_backend.tracking.landmark_topology import (
+    CONTOUR_EAR_TO_EAR,
+    IBUG_68_FROM_478,
+    NUM_CONTOUR,
+    OUTER_EYE_CORNERS,
+)
 
 RIGID_ITERATIONS = 6
 LANDMARK_ITERATIONS = 20
@@ -43,10 +48,6 @@ PROFILE_YAW = math.radians(60)
 POOR_FIT_PERCENT = 5.0
 # fewer pixels between the outer eye corners than this give a soft texture
 SMALL_FACE_PX = 60.0
-# the first iBUG landmarks are the contour from ear to ear
-NUM_CONTOUR = 17
-# iBUG indices of the outer eye corners
-OUTER_EYE_CORNERS = (36, 45)
 
 
 @dataclass(frozen=True)

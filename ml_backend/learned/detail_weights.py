@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 
-from addon.exchange.typed_json import JsonMismatch, decode
 from ml_backend.learned.detail_networks import DetailConfig, DetailStudent, TeacherConfig, UNetTeacher
-from ml_backend.learned.weights_file import ASSETS, damaged, load_state, read_weights, write_weights
+from ml_backend.learned.weights_file import ASSETS, read_network, write_weights
 
 DETAIL_FILE = ASSETS / "detail.safetensors"
 DETAIL_FORMAT = "likeness-detail-1"
@@ -49,13 +48,7 @@ def read_student(path: Path = DETAIL_FILE, device: torch.device | str = "cpu") -
     Raises:
         AssetMissing: the file is missing, damaged, or holds something else; the message names it.
     """
-    weights = read_weights(path, DETAIL_FORMAT)
-    try:
-        student = DetailStudent(decode(DetailWeightsConfig, weights.config).network)
-    except (JsonMismatch, ValueError) as error:
-        raise damaged(path, str(error)) from error
-    load_state(path, student, weights)
-    return student.eval().requires_grad_(False).to(device)
+    return read_network(path, DETAIL_FORMAT, DetailWeightsConfig, lambda config: DetailStudent(config.network), device)
 
 
 def write_teacher(path: Path, teacher: UNetTeacher, provenance: Mapping[str, Any]) -> None:
@@ -69,10 +62,4 @@ def read_teacher(path: Path, device: torch.device | str = "cpu") -> UNetTeacher:
     Raises:
         AssetMissing: the file is missing, damaged, or holds something else; the message names it.
     """
-    weights = read_weights(path, TEACHER_FORMAT)
-    try:
-        teacher = UNetTeacher(decode(TeacherWeightsConfig, weights.config).network)
-    except (JsonMismatch, ValueError) as error:
-        raise damaged(path, str(error)) from error
-    load_state(path, teacher, weights)
-    return teacher.eval().requires_grad_(False).to(device)
+    return read_network(path, TEACHER_FORMAT, TeacherWeightsConfig, lambda config: UNetTeacher(config.network), device)

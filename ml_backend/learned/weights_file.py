@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,6 +20,9 @@ from ml_backend.learned.plain_vit import plain_body
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 COARSE_FILE = ASSETS / "coarse_encoder.safetensors"
 COARSE_FORMAT = "likeness-coarse-encoder-1"
+
+Config = TypeVar("Config")
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,32 @@ def read_weights(path: Path, file_format: str) -> Weights:
     return Weights({name: torch.from_numpy(array) for name, array in arrays.items()}, config, provenance)
 
 
-def load_state(path: Path, network: torch.nn.Module, weights: Weights) -> None:
-    """Put weights into a network, in its own precision.
+def read_network(
+    path: Path,
+    file_format: str,
+    config_type: type[Config],
+    build: Callable[[Config], Network],
+    device: torch.device | str,
+) -> Network:
+    """The network of a weights file, in its own precision, ready to use and not trained further.
+
+    Args:
+        file_format: which networks it must hold; config_type: of its config.
+        build: makes the network that the config asks for, with whatever weights.
 
     Raises:
-        AssetMissing: they do not fit, or hold a number that is not finite; the message names the file.
+        AssetMissing: the file is missing, damaged, or holds something else; the message names it.
     """
+    weights = read_weights(path, file_format)
+    try:
+        network = build(decode(config_type, weights.config))
+    except (JsonMismatch, ValueError) as error:
+        raise damaged(path, str(error)) from error
+    _load_state(path, network, weights)
+    return network.eval().requires_grad_(False).to(device)
+
+
+def _load_state(path: Path, network: torch.nn.Module, weights: Weights) -> None:
     if not all(bool(value.isfinite().all()) for value in weights.arrays.values()):
         raise damaged(path, "a weight is not a finite number")
     try:
@@ -126,12 +149,9 @@ def read_coarse_encoder(path: Path = COARSE_FILE, device: torch.device | str = "
     Raises:
         AssetMissing: the file is missing, damaged, or holds something else; the message names it.
     """
-    weights = read_weights(path, COARSE_FORMAT)
-    try:
-        config = decode(CoarseWeightsConfig, weights.config)
-        body = plain_body(config.encoder.body, config.encoder.image_px)
-        encoder = CoarseEncoder(config.encoder, config.sizes, body)
-    except (JsonMismatch, ValueError) as error:
-        raise damaged(path, str(error)) from error
-    load_state(path, encoder, weights)
-    return encoder.eval().requires_grad_(False).to(device)
+    return read_network(path, COARSE_FORMAT, CoarseWeightsConfig, _plain_encoder, device)
+
+
+def _plain_encoder(config: CoarseWeightsConfig) -> CoarseEncoder:
+    body = plain_body(config.encoder.body, config.encoder.image_px)
+    return CoarseEncoder(config.encoder, config.sizes, body)

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ml_backend.learned.face_crop import CROP_SIDE
 from ml_backend.synthetic.settings import SyntheticSettings
 from ml_backend.tracking import landmark_topology as topology
-
-# side of the crop by the longer side of the landmarks' box (the face crop's convention)
-CROP_SIDE = 1.6
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,11 @@ REFINED_LEFT_EYE = LEFT_EYE_LOWER + LEFT_EYE_UPPER + (
     372, 340, 346, 347, 348, 349, 350, 357, 465, 383, 300, 293, 334, 296, 336, 285, 417,
 )  # fmt: skip
 
+# the first iBUG landmarks are the contour from ear to ear
+NUM_CONTOUR = 17
+# iBUG indices of the outer eye corners
+OUTER_EYE_CORNERS = (36, 45)
+
 # iBUG's 68 points: contour 17 (right to left), brows 5 + 5, nose bridge 4, nostrils 5, eyes 6 + 6, lips 12 + 8.
 # The nearest point of the mesh was chosen on photos; brows, nose, eyes and lips were then compared with published
 # embeddings of both topologies on one head model (median distance 2.5 mm), the contour's spacing as well.

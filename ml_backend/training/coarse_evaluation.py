@@ -13,8 +13,9 @@ from ml_backend.coarse.surface_error import neutral_vertices, surface_distances
 from ml_backend.head.head_model import HeadModel
 from ml_backend.learned.coarse_encoder import CoarseEncoder
 from ml_backend.learned.head_code import HeadCode
-from ml_backend.training.coarse_batch import CoarseBatch, collate
-from ml_backend.training.coarse_surface import NUM_CONTOUR, CoarseSurface
+from ml_backend.tracking.landmark_topology import NUM_CONTOUR
+from ml_backend.training.coarse_batch import collate
+from ml_backend.training.coarse_surface import CoarseSurface
 from ml_backend.training.sample_cache import Sample
 from ml_backend.training.tracker_noise import TrackerNoise
 
@@ -42,13 +43,20 @@ class LandmarkErrors:
     overall: torch.Tensor
 
 
-def landmark_errors(surface: CoarseSurface, code: HeadCode, batch: CoarseBatch) -> LandmarkErrors:
-    """Errors of the 68 landmarks as in the first paper's table 1; the contour is the head's own at its yaw."""
+def landmark_errors(
+    surface: CoarseSurface, code: HeadCode, landmarks_68: torch.Tensor, eye_distance: torch.Tensor
+) -> LandmarkErrors:
+    """Errors of the 68 landmarks as in the first paper's table 1; the contour is the head's own at its yaw.
+
+    Args:
+        landmarks_68: (B,68,2) the true ones, crop coordinates.
+        eye_distance: (B,) half crops between the true outer eye corners, in three dimensions.
+    """
     vertices = surface.vertices(code)
     points = surface.landmarks_68.on(vertices)
     points = torch.cat([surface.contour_at_yaw(vertices, code.pose), points[:, NUM_CONTOUR:]], 1)
-    distance = (code.project(points) - batch.landmarks_68).norm(dim=-1)
-    percent = 100 * distance / batch.eye_distance[:, None]
+    distance = (code.project(points) - landmarks_68).norm(dim=-1)
+    percent = 100 * distance / eye_distance[:, None]
     return LandmarkErrors(percent[:, :NUM_CONTOUR].mean(1), percent[:, NUM_CONTOUR:].mean(1), percent.mean(1))
 
 
@@ -79,7 +87,7 @@ def evaluate_encoder(
         batch = collate(some).resized(size_px)
         tracked = None if noise is None else noise(batch, chance).to(device)
         code = encoder(batch.image.to(device), tracked).to("cpu")
-        errors = landmark_errors(surface, code, batch)
+        errors = landmark_errors(surface, code, batch.landmarks_68, batch.eye_distance)
         landmarks.append(torch.stack([errors.boundary, errors.inner, errors.overall], 1))
         if batch.truth is not None:
             distances += [

@@ -11,9 +11,10 @@ from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel, vertex_normals
 from ml_backend.learned.coarse_encoder import POSE_SCALE
 from ml_backend.learned.head_code import HeadCode
+from ml_backend.tracking.landmark_topology import NUM_CONTOUR
 from ml_backend.training import coarse_losses as terms
 from ml_backend.training.coarse_batch import CoarseBatch
-from ml_backend.training.coarse_surface import NUM_CONTOUR, CoarseSurface
+from ml_backend.training.coarse_surface import CoarseSurface
 from ml_backend.training.feature_networks import FeatureNetworks
 from ml_backend.training.photometric_render import PhotometricRender
 

@@ -10,12 +10,10 @@ from ml_backend.coarse.silhouette_term import silhouette_region
 from ml_backend.head.head_model import HeadModel
 from ml_backend.head.skinning import SkinnedModel, rotation_matrices
 from ml_backend.learned.head_code import HeadCode
+from ml_backend.tracking.landmark_topology import NUM_CONTOUR, OUTER_EYE_CORNERS
 
 # every third vertex of the face stands for it: 5 mm apart, and shapes are smoother than that
 FACE_STRIDE = 3
-# the first iBUG landmarks are the contour from ear to ear; the outer corners of the eyes
-NUM_CONTOUR = 17
-OUTER_EYE_CORNERS = (36, 45)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from ml_backend.training.training_config import TrainingError
 
 # of photos, which have no stream to hold out from, one person in so many is kept for measuring
 HELD_OUT_PART = 10
+# held-out people whose faces are evaluated at once
+PEOPLE_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,11 @@ class DetailStream:
             firsts.append(self.samples[int(first)])
             seconds.append(self.samples[int(second)])
         return detail_batch(firsts + seconds, self.window)
+
+    def held_out_batches(self, device: torch.device) -> Iterator[DetailBatch]:
+        """`held_out_pairs` of all held-out people, a few at once."""
+        for first in range(0, self.num_held_out, PEOPLE_AT_ONCE):
+            yield self.held_out_pairs(first, min(PEOPLE_AT_ONCE, self.num_held_out - first)).to(device)
 
     def held_out_pairs(self, first: int, people: int) -> DetailBatch:
         """Two images of each of `people` held-out people from number `first` on, in the order of `batch`.

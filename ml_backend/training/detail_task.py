@@ -19,7 +19,7 @@ from ml_backend.training.detail_objective import ShadingObjective, ShadingWeight
 from ml_backend.training.detail_samples import DetailBatch
 from ml_backend.training.detail_stream import DetailEvaluation, DetailStream, partner, stranger
 from ml_backend.training.face_samples import SYNTHETIC, DataSettings
-from ml_backend.training.teacher_task import PEOPLE_AT_ONCE, photo_picture
+from ml_backend.training.teacher_task import photo_picture
 from ml_backend.training.training_config import LoopSettings
 from ml_backend.training.training_loop import network_precision
 
@@ -142,12 +142,7 @@ class DetailTask:
 
     def evaluate(self) -> dict[str, float]:
         """Figures on held-out people (`figures`); of photos, whose truth nobody knows, the swap test alone."""
-        people = self.stream.num_held_out
-        batches = (
-            self.stream.held_out_pairs(first, min(PEOPLE_AT_ONCE, people - first)).to(self.device)
-            for first in range(0, people, PEOPLE_AT_ONCE)
-        )
-        results = [_reactions(self.student, batch) for batch in batches]
+        results = [_reactions(self.student, batch) for batch in self.stream.held_out_batches(self.device)]
         gathered = {name: torch.cat([result[name] for result in results]) for name in results[0]}
         found = figures(gathered, self.objective.skin)
         return found if self.config.data.kind == SYNTHETIC else {"swap_ratio": found["swap_ratio"]}

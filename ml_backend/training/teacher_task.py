@@ -21,8 +21,6 @@ from ml_backend.training.training_config import LoopSettings
 from ml_backend.training.training_loop import network_precision
 
 TEACHER = "teacher"
-# held-out people whose faces are evaluated at once
-PEOPLE_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,7 @@ class TeacherTask:
         Of photos, whose truth nobody knows, the depth of the relief alone.
         """
         made, truth, seen = [], [], []
-        count = self.stream.num_held_out
-        for first in range(0, count, PEOPLE_AT_ONCE):
-            batch = self.stream.held_out_pairs(first, min(PEOPLE_AT_ONCE, count - first)).to(self.device)
+        for batch in self.stream.held_out_batches(self.device):
             made.append(self.networks[TEACHER](batch.texture))
             truth.append(batch.truth)
             seen.append(self.objective.skin * batch.confidence)

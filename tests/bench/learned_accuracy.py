@@ -23,9 +23,11 @@ from ml_backend.rendering.camera import Camera
 from ml_backend.synthetic.sample import SyntheticFaces, SyntheticSample
 from ml_backend.synthetic.settings import SyntheticSettings
 from ml_backend.tracking.face_tracker import FaceTracker, TrackedFace
-from ml_backend.training.coarse_surface import NUM_CONTOUR, CoarseSurface, coarse_surface
+from ml_backend.training.coarse_evaluation import landmark_errors
+from ml_backend.training.coarse_surface import CoarseSurface, coarse_surface
 
 WAYS = ("encoder alone", "encoder and solver", "solver alone")
+MEAN_HEAD = "mean head"
 # no training uses this seed
 HELD_OUT = SyntheticSettings(image_px=448, seed=990_001, images_per_person=1)
 MM_PER_M = 1000.0
@@ -56,14 +58,13 @@ def synthetic_errors(
 ) -> dict[str, WayErrors]:
     """Measure the three ways on held-out synthetic faces, and the mean head beside them."""
     surface = coarse_surface(head)
-    found: dict[str, list[np.ndarray]] = {way: [] for way in (*WAYS, "mean head")}
+    found: dict[str, list[np.ndarray]] = {way: [] for way in (*WAYS, MEAN_HEAD)}
     for sample, face in _tracked(head, albedo, tracker, count):
-        readings = {"mean head": encode_photo(sample.image, face, head, encoder)}
-        readings |= _readings(sample.image, face, head, albedo, encoder)
-        for way, parameters in readings.items():
+        for way, parameters in _readings(sample.image, face, head, albedo, encoder).items():
             code = _in_crop(parameters, sample)
-            shape = torch.zeros_like(parameters.shape) if way == "mean head" else parameters.shape
-            found[way].append(_errors(head, surface, shape, code, sample))
+            found[way].append(_errors(head, surface, parameters.shape, code, sample))
+        # of the mean head only the surface counts: it has no view of its own
+        found[MEAN_HEAD].append(_errors(head, surface, torch.zeros(head.num_shape), code, sample))
     return {way: _summary(np.stack(rows)) for way, rows in found.items()}
 
 
@@ -133,20 +134,17 @@ def _errors(
     """(6,) median, mean and largest surface error in mm; boundary, inner and overall landmark error in percent."""
     truth = neutral_vertices(head, torch.from_numpy(sample.shape)).numpy()
     distance = MM_PER_M * surface_distances(head, truth, neutral_vertices(head, shape).numpy())
-    vertices = surface.vertices(code)
-    points = surface.landmarks_68.on(vertices)
-    points = torch.cat([surface.contour_at_yaw(vertices, code.pose), points[:, NUM_CONTOUR:]], 1)
-    missed = (code.project(points)[0] - torch.from_numpy(sample.landmarks_68)).norm(dim=1)
-    percent = 100 * missed / _true_eye_distance(surface, sample)
-    landmarks = [float(part.mean()) for part in (percent[:NUM_CONTOUR], percent[NUM_CONTOUR:], percent)]
+    true_landmarks = torch.from_numpy(sample.landmarks_68)[None]
+    missed = landmark_errors(surface, code, true_landmarks, _true_eye_distance(surface, sample))
+    landmarks = [float(part) for part in (missed.boundary, missed.inner, missed.overall)]
     return np.array([np.median(distance), distance.mean(), distance.max(), *landmarks])
 
 
 def _true_eye_distance(surface: CoarseSurface, sample: SyntheticSample) -> torch.Tensor:
-    """() half crops, in three dimensions: a turned head is not judged more harshly."""
+    """(1,) half crops, in three dimensions: a turned head is not judged more harshly."""
     true = HeadCode(*(torch.from_numpy(np.asarray(value))[None] for value in (
         sample.shape, sample.expression, sample.pose, sample.albedo, sample.camera, sample.light)))  # fmt: skip
-    return surface.eye_distance(true)[0]
+    return surface.eye_distance(true)
 
 
 def _summary(rows: np.ndarray) -> WayErrors:
