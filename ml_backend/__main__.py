@@ -8,6 +8,8 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +21,7 @@ if __name__ == "__main__" and sys.argv[1:2] == ["worker"]:
 
 from addon.exchange.errors import LikenessError
 from addon.exchange.typed_json import encode
+from ml_backend.personalise.command import add_folder_options, run_folder
 from ml_backend.pipeline import DEFAULT_WRINKLE_AGE, AvatarResult, PipelineOptions, Stage, make_avatar
 from ml_backend.training.command import add_training_options, run_training
 
@@ -43,6 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_avatar_options(photo)
     photo.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     photo.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    folder = verbs.add_parser("folder", help="make one avatar of a folder of photos of a person")
+    add_folder_options(folder)
     train = verbs.add_parser("train", help="train a learned model on rendered faces or on your own photos")
     add_training_options(train)
     train.add_argument("--debug", action="store_true", help="show the traceback of a failure")
@@ -74,7 +79,10 @@ def add_avatar_options(parser: argparse.ArgumentParser) -> None:
         metavar="0-1",
         help=f"0 = smooth skin, 1 = old skin (default {DEFAULT_WRINKLE_AGE:g})",
     )
-    parser.add_argument("--no-model", action="store_true", help="solve for the head without the learned encoder")
+    parser.add_argument(
+        "--no-model", action="store_true", help="no learned networks: the head is solved for, wrinkles are the prior's"
+    )
+    parser.add_argument("--person", type=Path, metavar="PACKAGE", help="the avatar of the person whose photo it is")
 
 
 def options_from(arguments: argparse.Namespace) -> PipelineOptions:
@@ -89,6 +97,7 @@ def options_from(arguments: argparse.Namespace) -> PipelineOptions:
         name=arguments.name,
         wrinkle_age=arguments.wrinkle_age,
         use_model=not arguments.no_model,
+        person=arguments.person,
     )
 
 
@@ -104,6 +113,9 @@ def main(argv: list[str] | None = None) -> int:
         arguments = build_parser().parse_args(argv)
         if arguments.verb == "train":
             return run_training(arguments)
+        if arguments.verb == "folder":
+            with _quiet_libraries(arguments.debug):
+                return run_folder(arguments)
         result = _make(arguments)
     except Exception as error:
         if debug:
@@ -116,11 +128,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _make(arguments: argparse.Namespace) -> AvatarResult:
-    with warnings.catch_warnings():
-        if not arguments.debug:
-            # what libraries warn of is for developers
-            warnings.simplefilter("ignore")
+    with _quiet_libraries(arguments.debug):
         return make_avatar(arguments.photo, arguments.out, options_from(arguments), _show_progress)
+
+
+@contextmanager
+def _quiet_libraries(debug: bool) -> Iterator[None]:
+    """What libraries warn of is for developers."""
+    with warnings.catch_warnings():
+        if not debug:
+            warnings.simplefilter("ignore")
+        yield
 
 
 def _is_mendable(error: Exception) -> bool:

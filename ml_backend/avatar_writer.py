@@ -16,6 +16,7 @@ from addon.exchange.avatar_description import (
     AvatarDescription,
     CameraDescription,
     DisplacementDescription,
+    FolderPhoto,
     HeadOrigin,
     PhotoOrigin,
     PhotoState,
@@ -24,11 +25,13 @@ from addon.exchange.avatar_description import (
     TextureDescription,
     WrinkleDescription,
 )
-from addon.exchange.avatar_package import AvatarHead, AvatarParameters, AvatarWrinkles, write_package
+from addon.exchange.avatar_package import AvatarHead, AvatarParameters, AvatarWrinkles, file_sha256, write_package
 from addon.exchange.conventions import JOINT_NAMES, VERSION
 from addon.exchange.errors import PackageError
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.head.head_model import HeadModel
+from ml_backend.learned.detail_weights import DETAIL_FILE
+from ml_backend.personalise.person_networks import PersonNetworks, write_person
 from ml_backend.photo.read_photo import Photo
 from ml_backend.texture.bake_texture import BakedTexture
 from ml_backend.tracking.face_tracker import TrackedFace
@@ -56,6 +59,8 @@ class FittedAvatar:
         face: as the tracker saw it.
         head: the head model; fit: its state in the photo.
         texture, wrinkles: the person's maps.
+        folder: of an avatar of many photos, what became of each; networks: adapted to the person, None for the shared
+            ones.
     """
 
     name: str
@@ -67,6 +72,8 @@ class FittedAvatar:
     fit: CoarseFit
     texture: BakedTexture
     wrinkles: BakedWrinkles
+    folder: tuple[FolderPhoto, ...] = ()
+    networks: PersonNetworks | None = None
 
 
 def write_avatar(target: Path, avatar: FittedAvatar, timings_s: dict[str, float]) -> AvatarDescription:
@@ -95,6 +102,8 @@ def write_avatar(target: Path, avatar: FittedAvatar, timings_s: dict[str, float]
         with ThreadPoolExecutor(WRITERS) as pool:
             # the list raises what a thread has raised
             list(pool.map(lambda name: write_png(folder / name, images[name]), images))
+        if avatar.networks is not None:
+            write_person(folder / package.PERSON_FILE, avatar.networks)
 
     fit = avatar.fit
     head = avatar_head(avatar.head, fit.shape, fit.expression, fit.pose)
@@ -108,7 +117,7 @@ def _description(avatar: FittedAvatar, timings_s: dict[str, float]) -> AvatarDes
     height, width = avatar.photo.pixels.shape[:2]
     return AvatarDescription(
         name=avatar.name,
-        provenance=provenance(_photo_origin(avatar), HeadOrigin(head.name, head.licence, head.source)),
+        provenance=provenance(_photo_origin(avatar), HeadOrigin(head.name, head.licence, head.source), avatar.folder),
         part_names=head.part_names,
         expression_names=head.expression_names,
         camera=_camera_description(fit, (width, height)),
@@ -119,6 +128,7 @@ def _description(avatar: FittedAvatar, timings_s: dict[str, float]) -> AvatarDes
         part_colours={part: tuple(map(float, colour)) for part, colour in texture.part_colours.items()},
         quality=Quality(fit.landmark_error_percent, quality_words(fit.landmark_error_percent), fit.warnings),
         timings_s={stage: round(seconds, 4) for stage, seconds in timings_s.items()},
+        person_networks=avatar.networks is not None,
     )
 
 
@@ -134,10 +144,10 @@ def _photo_origin(avatar: FittedAvatar) -> PhotoOrigin:
     )
 
 
-def provenance(photo: PhotoOrigin | None, head: HeadOrigin) -> Provenance:
+def provenance(photo: PhotoOrigin | None, head: HeadOrigin, folder: tuple[FolderPhoto, ...] = ()) -> Provenance:
     """What this program, now, says of where an avatar comes from."""
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    return Provenance(software="Likeness", version=VERSION, created=created, photo=photo, head=head)
+    return Provenance(software="Likeness", version=VERSION, created=created, photo=photo, head=head, folder=folder)
 
 
 def quality_words(landmark_error_percent: float) -> str:
@@ -169,6 +179,7 @@ def _wrinkle_description(wrinkles: BakedWrinkles) -> WrinkleDescription:
         distillation_error_um=wrinkles.error_um,
         seed=wrinkles.seed,
         age=wrinkles.age,
+        detail_weights=None if wrinkles.detail is None else file_sha256(DETAIL_FILE),
     )
 
 
@@ -177,6 +188,7 @@ def _avatar_wrinkles(wrinkles: BakedWrinkles) -> AvatarWrinkles:
         np.array(list(wrinkles.anchors), np.int32),
         np.array(list(wrinkles.anchors.values()), np.float32),
         wrinkles.line_gain,
+        wrinkles.detail,
     )
 
 

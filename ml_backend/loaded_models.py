@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ml_backend.head.albedo_model import AlbedoModel
     from ml_backend.head.head_model import HeadModel
     from ml_backend.learned.coarse_encoder import CoarseEncoder
+    from ml_backend.learned.detail_networks import DetailStudent, UNetTeacher
     from ml_backend.tracking.face_tracker import FaceTracker
 
 # a FLAME head takes about 30 MB; people change between two at most
@@ -64,6 +65,28 @@ class LoadedModels:
         from ml_backend.learned.weights_file import read_coarse_encoder
 
         return read_coarse_encoder(device=self._device)
+
+    @cached_property
+    def detail_student(self) -> DetailStudent:
+        """The network that reads wrinkles, and how they move, off a photo of an open head.
+
+        Raises:
+            AssetMissing: its file is not there or damaged.
+        """
+        from ml_backend.learned.detail_weights import read_student
+
+        return read_student(device=self._device)
+
+    @cached_property
+    def detail_teacher(self) -> UNetTeacher:
+        """The network that the detail network learns from, the shared one and each person's.
+
+        Raises:
+            AssetMissing: its file is not there or damaged.
+        """
+        from ml_backend.learned.detail_weights import TEACHER_FILE, read_teacher
+
+        return read_teacher(TEACHER_FILE, device=self._device)
 
     def head(self, path: Path | None) -> HeadModel:
         """A head model, read again when its file has changed.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ml_backend.avatar_writer import FittedAvatar
     from ml_backend.photo.read_photo import Photo
     from ml_backend.tracking.face_tracker import TrackedFace
+    from ml_backend.wrinkles.learned_wrinkles import LearnedWrinkles
 
 # the smallest and largest texture that makes sense: a face of 64 texels, and what graphics cards take
 MIN_TEXTURE_PX, MAX_TEXTURE_PX = 256, 4096
@@ -53,8 +54,10 @@ class PipelineOptions:
         perspective: use a perspective camera; focal_35mm_mm: its focal length on 35 mm film (None: EXIF, else 50 mm).
         name: of the avatar; None = the photo's name.
         wrinkle_age: of the skin, 0 (smooth) to 1 (old): how deep wrinkles get and how much of them stays at rest.
-        use_model: begin from what the learned encoder reads off the photo. It was trained for the open head; other
-            heads are always solved for from the mean head.
+        use_model: begin from what the learned encoder reads off the photo, and let the learned detail network say how
+            the skin folds. Both were trained for the open head; other heads are always solved for from the mean head,
+            and wrinkle as the procedural prior does.
+        person: avatar package of the person in the photo: who it is stays as it is there.
     """
 
     head: Path | None = None
@@ -66,8 +69,15 @@ class PipelineOptions:
     name: str | None = None
     wrinkle_age: float = DEFAULT_WRINKLE_AGE
     use_model: bool = True
+    person: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.person is not None and (self.head is not None or not self.use_model or self.perspective):
+            raise LikenessError(
+                "person_options",
+                "A known person's photo needs the open head, the learned networks and the orthographic camera.",
+                "Leave out the other options, or the person.",
+            )
         if self.face < 1:
             raise LikenessError("face_number", "Faces are counted from 1.", "Use --face 1 for the largest.")
         for size in (self.texture_px, self.displacement_px):
@@ -160,30 +170,45 @@ def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: StageClock, mo
         from ml_backend.coarse.fit_photo import FitOptions, fit_photo
         from ml_backend.displacement.bake_displacement import bake_displacement
         from ml_backend.learned.encode_photo import encode_photo
+        from ml_backend.personalise.known_person import fit_known_person, read_known_person
         from ml_backend.texture.bake_texture import DETAIL_FACTOR, bake_texture
         from ml_backend.texture.texel_map import texel_map
-        from ml_backend.wrinkles.bake_wrinkles import bake_wrinkles, draw_wrinkles, person_seed
+        from ml_backend.wrinkles.bake_wrinkles import bake_wrinkles, draw_wrinkles, learn_wrinkles, person_seed
 
-        tracker, head, albedo = models.tracker, models.head(options.head), models.albedo
+        tracker, albedo = models.tracker, models.albedo
+        person = None if options.person is None else read_known_person(options.person, models)
+        head = models.head(options.head) if person is None else person.head
+        networks = None if person is None else person.networks
     with torch.no_grad(), one_thread(), _beside() as beside:
-        with_encoder = options.use_model and options.head is None
-        encoder = beside.submit(lambda: models.coarse_encoder) if with_encoder else None
+        with_model = options.use_model and options.head is None
+        encoder = beside.submit(lambda: models.coarse_encoder) if with_model else None
         for size_px in {options.texture_px // DETAIL_FACTOR, options.displacement_px}:
             beside.submit(texel_map, head, size_px)
         with clock.stage(Stage.FIND_FACE):
             faces = tracker.find_faces(photo.pixels)
             face = choose_face(faces, options.face, photo.original_name)
         with clock.stage(Stage.FIT_HEAD):
-            focal_px = _focal_px(photo, options)
-            start = None if encoder is None else encode_photo(photo.pixels, face, head, encoder.result(), focal_px)
-            fit = fit_photo(photo.pixels, face, head, albedo, FitOptions(focal_px=focal_px), start)
-        seed = person_seed(photo.sha256)
+            if person is not None:
+                fit = fit_known_person(photo.pixels, face, person, models)
+            else:
+                focal_px = _focal_px(photo, options)
+                start = None if encoder is None else encode_photo(photo.pixels, face, head, encoder.result(), focal_px)
+                fit = fit_photo(photo.pixels, face, head, albedo, FitOptions(focal_px=focal_px), start)
+        seed = person_seed(photo.sha256) if person is None else person.seed
         drawn = beside.submit(draw_wrinkles, head, fit, options.displacement_px, seed, options.wrinkle_age)
+        learned = None
+        if with_model:
+            # in the same thread as `drawn`, which is there when its turn comes
+            def learn() -> LearnedWrinkles:
+                student = models.detail_student if networks is None else networks.student
+                return learn_wrinkles(student, photo.pixels, face, head, fit, drawn.result())
+
+            learned = beside.submit(learn)
         with clock.stage(Stage.BAKE_TEXTURE):
             texture = bake_texture(photo.pixels, face, head, fit, albedo, options.texture_px)
         with clock.stage(Stage.BAKE_DISPLACEMENT):
             displacement = bake_displacement(photo.pixels, face, head, fit, texture, options.displacement_px)
-            wrinkles = bake_wrinkles(drawn.result(), displacement)
+            wrinkles = bake_wrinkles(drawn.result(), displacement, None if learned is None else learned.result())
     return FittedAvatar(
         name=options.name or Path(photo.original_name).stem,
         photo=photo,
@@ -194,6 +219,7 @@ def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: StageClock, mo
         fit=fit,
         texture=texture,
         wrinkles=wrinkles,
+        networks=networks,
     )
 
 

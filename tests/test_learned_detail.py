@@ -27,10 +27,12 @@ from ml_backend.learned.detail_input import (
 )
 from ml_backend.learned.detail_networks import (
     MAX_DISPLACEMENT_M,
+    OUTPUT_UNIT_M,
     DetailConfig,
     DetailStudent,
     TeacherConfig,
     UNetTeacher,
+    bounded,
 )
 from ml_backend.learned.detail_weights import read_student, write_student
 from ml_backend.learned.person_detail import read_person
@@ -172,10 +174,33 @@ def test_teacher_keeps_to_shape_and_starts_smooth() -> None:
 def test_a_photo_is_encoded_once_for_many_tensions(student: DetailStudent) -> None:
     texture, tensions = torch.randn(1, 5, SIZE, SIZE), torch.rand(3, 1, SIZE, SIZE) - 0.5
     with torch.no_grad():
-        many = student.decode(student.encode(texture).repeat(3), tensions)
-        single = torch.cat([student(texture, tension[None]) for tension in tensions])
+        face = student.encode(texture, tensions[:1])
+        many = student.decode(face.repeat(3), tensions)
+        single = torch.cat([student.decode(face, tension[None]) for tension in tensions])
+        assert torch.equal(student(texture, tensions[:1]), single[:1])
     assert torch.allclose(many, single, atol=1e-9)
     assert float((many[0] - many[1]).abs().mean()) > 0.01 * float(many[0].abs().mean())
+
+
+def test_a_student_with_a_teacher_begins_from_what_that_reads() -> None:
+    torch.manual_seed(0)
+    config = DetailConfig(**SMALL, teacher=TeacherConfig((4, 8)))
+    network = DetailStudent(config).eval()
+    with torch.no_grad():
+        # a teacher that says something
+        network.teacher.last.weight.mul_(100)
+        for layer in (network.head.last, network.to_gains):
+            layer.weight.zero_()
+        texture, tension = torch.randn(2, 5, SIZE, SIZE), torch.zeros(2, 1, SIZE, SIZE)
+        said, read = network(texture, tension), network.teacher(texture)
+        assert float(read.abs().max()) > 1e-5
+        assert torch.allclose(said, bounded(0.5 * read / OUTPUT_UNIT_M), atol=1e-9)
+        # the second gain is of the mirror image
+        network.to_gains.bias.copy_(torch.cat([torch.full((16,), -0.5), torch.ones(16)]))
+        assert torch.allclose(network(texture, tension), bounded(read.flip(-1) / OUTPUT_UNIT_M), atol=1e-9)
+    network.train()
+    network(texture, tension).sum().backward()
+    assert all(value.grad is None for value in network.teacher.parameters())
 
 
 def test_without_tension_the_student_does_not_see_it() -> None:
@@ -230,12 +255,13 @@ def test_a_person_is_read_off_a_photo(student: DetailStudent, head: HeadModel, w
     image = np.random.default_rng(0).integers(0, 255, (IMAGE_PX, IMAGE_PX, 3), np.uint8)
     posed = _posed(head)
     in_image = posed_in_image(head, posed, projected_by_code(posed, torch.tensor([8.0, 0.0, 0.0]), IMAGE_PX))
-    person = read_person(student, image, in_image, head)
     tension = torch.rand(2, head.num_vertices) - 0.5
+    person = read_person(student, image, in_image, head, tension[0])
     found = person.displacement(tension)
     texture = torch.from_numpy(network_input(unwrap(image, in_image, head.triangles.numpy(), window)))[None]
     with torch.no_grad():
-        expected = student(texture, on_window(tension[1:, :, None], window))
+        maps = on_window(tension[..., None], window)
+        expected = student.decode(student.encode(texture, maps[:1]), maps[1:])
     assert found.shape == (2, SIZE, SIZE)
     assert np.allclose(found[1], expected[0, 0].numpy(), atol=1e-9)
     assert np.abs(found[0] - found[1]).max() > 1e-8

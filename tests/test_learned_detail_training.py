@@ -16,12 +16,13 @@ from ml_backend.learned.detail_networks import DetailConfig, TeacherConfig, UNet
 from ml_backend.learned.detail_weights import write_teacher
 from ml_backend.synthetic.sample import SyntheticFaces
 from ml_backend.synthetic.settings import SyntheticSettings
+from ml_backend.training.animation_objective import TeachingSettings
 from ml_backend.training.command import CONFIG_FOLDER
 from ml_backend.training.detail_objective import ShadingObjective, ShadingWeights
 from ml_backend.training.detail_samples import MM_PER_M, detail_batch
 from ml_backend.training.detail_shading import WindowAlbedo, detailed_normals, shaded_texture, surface_frame
 from ml_backend.training.detail_stream import DetailEvaluation, partner
-from ml_backend.training.detail_task import DetailTask, DetailTraining, TeachingSettings
+from ml_backend.training.detail_task import DetailTask, DetailTraining
 from ml_backend.training.face_samples import DataSettings
 from ml_backend.training.teacher_task import TeacherTask, TeacherTraining
 from ml_backend.training.training_config import LoopSettings, TrainingError, read_config

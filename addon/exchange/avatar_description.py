@@ -31,6 +31,22 @@ class PhotoOrigin:
 
 
 @dataclass(frozen=True)
+class FolderPhoto:
+    """One photo of the folder that an avatar was made of.
+
+    Attributes:
+        name: path relative to the folder; sha256: of the file, empty where it could not be read.
+        verdict: what became of it, in words: "used", or why not.
+        landmark_error_percent: of the joint fit, percent of the outer eye corners' distance; None where it is not used.
+    """
+
+    name: str
+    sha256: str
+    verdict: str
+    landmark_error_percent: float | None = None
+
+
+@dataclass(frozen=True)
 class HeadOrigin:
     """The head model an avatar is built on."""
 
@@ -41,13 +57,18 @@ class HeadOrigin:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where an avatar comes from; `created` is ISO 8601 in UTC; without a photo it is the head model alone."""
+    """Where an avatar comes from; `created` is ISO 8601 in UTC; without a photo it is the head model alone.
+
+    Attributes:
+        photo: the one that the avatar is seen in; folder: every photo of the folder, where it was made of one.
+    """
 
     software: str
     version: str
     created: str
     photo: PhotoOrigin | None
     head: HeadOrigin
+    folder: tuple[FolderPhoto, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,6 +128,7 @@ class WrinkleDescription:
         full_compression, full_stretch: tension and -tension at which the two maps show whole.
         distillation_error_um: root mean square of what the maps miss of the model that they were distilled from.
         seed: of the person's own lines, below 2^32; age: of the skin, 0 (smooth) to 1 (old).
+        detail_weights: the SHA-256 of the weights that the learned detail was made with; None without learned detail.
     """
 
     size_px: int
@@ -117,6 +139,7 @@ class WrinkleDescription:
     distillation_error_um: float
     seed: int
     age: float
+    detail_weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +175,7 @@ class AvatarDescription:
         part_colours: linear RGB by part (iris_left, iris_right, ...).
         timings_s: seconds by stage.
         wrinkles: None where the avatar has no wrinkle maps.
+        person_networks: whether person.safetensors holds what adapts the learned networks to the person.
     """
 
     name: str
@@ -166,3 +190,4 @@ class AvatarDescription:
     quality: Quality
     timings_s: dict[str, float] = field(default_factory=dict)
     wrinkles: WrinkleDescription | None = None
+    person_networks: bool = False

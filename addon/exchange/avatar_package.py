@@ -49,7 +49,12 @@ FILES = (HEAD_FILE, PARAMETERS_FILE, PHOTO_FILE, ALBEDO_FILE, DISPLACEMENT_FILE,
 FILES_WITHOUT_PHOTO = tuple(name for name in FILES if name != PHOTO_FILE)
 # what an avatar with wrinkle maps has besides
 WRINKLE_FILES = (WRINKLES_FILE, COMPRESSED_FILE, EXPANDED_FILE)
+# what adapts the learned networks to the person (`ml_backend/personalise/person_networks.py`)
+PERSON_FILE = "person.safetensors"
 MASK_PREFIX = "mask_"
+DETAIL_PREFIX = "detail_"
+# fields that are records of arrays of their own
+RECORDS = ("masks", "detail")
 THUMBNAIL_PX = 256
 # what desktops put into folders that are looked at
 _DESKTOP_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
@@ -103,17 +108,34 @@ class AvatarParameters:
 
 
 @dataclass(frozen=True)
+class AvatarDetail:
+    """The photo as the learned detail network has read it: what the network's wrinkles in any frame need.
+
+    Attributes:
+        gain: (V,) 0-1, how far the wrinkles come from the network; the rest is what the photo shows.
+        texture: (N,N,3) uint8 sRGB, the photo unwrapped into the network's window; confidence: (N,N) uint8.
+    """
+
+    gain: np.ndarray
+    texture: np.ndarray
+    confidence: np.ndarray
+
+
+@dataclass(frozen=True)
 class AvatarWrinkles:
     """The arrays of wrinkles.safetensors: what the exact wrinkles of any frame need besides the maps.
 
     Attributes:
         anchor_landmarks: (K,) int32 numbers of tracker landmarks; anchors: (K,3) their places on the neutral, metres.
-        line_gain: (V,) 0-1, how far the wrinkles come from the model; the rest is what the photo shows.
+        line_gain: (V,) 0-1, how far the wrinkles come from the drawn lines; the rest is what the photo shows, or what
+            the learned detail adds.
+        detail: of the learned detail, in the file with the prefix DETAIL_PREFIX; None where there is none.
     """
 
     anchor_landmarks: np.ndarray
     anchors: np.ndarray
     line_gain: np.ndarray
+    detail: AvatarDetail | None = None
 
 
 @dataclass(frozen=True)
@@ -155,16 +177,14 @@ def write_package(
         ValueError: the avatar itself is not sound (JsonMismatch, PackageMismatch); a reader would refuse it.
     """
     with whole_folder(target, _is_nothing_but_a_package) as folder:
-        arrays = {field.name: getattr(head, field.name) for field in fields(head) if field.name != "masks"}
+        arrays = {field.name: getattr(head, field.name) for field in fields(head) if field.name not in RECORDS}
         arrays |= {MASK_PREFIX + name: mask for name, mask in head.masks.items()}
         write_safetensors(folder / HEAD_FILE, arrays)
         write_safetensors(
             folder / PARAMETERS_FILE, {field.name: getattr(parameters, field.name) for field in fields(parameters)}
         )
         if wrinkles is not None:
-            write_safetensors(
-                folder / WRINKLES_FILE, {field.name: getattr(wrinkles, field.name) for field in fields(wrinkles)}
-            )
+            write_safetensors(folder / WRINKLES_FILE, _wrinkle_arrays(wrinkles))
         write_images(folder)
         records = {
             name: FileRecord(file_sha256(folder / name), (folder / name).stat().st_size)
@@ -183,7 +203,8 @@ def write_package(
 def files_of(description: AvatarDescription) -> tuple[str, ...]:
     """The files that a package with this description holds beside it."""
     files = FILES if description.provenance.photo is not None else FILES_WITHOUT_PHOTO
-    return files if description.wrinkles is None else files + WRINKLE_FILES
+    files += WRINKLE_FILES if description.wrinkles is not None else ()
+    return (*files, PERSON_FILE) if description.person_networks else files
 
 
 def check_target(target: Path) -> None:
@@ -198,7 +219,8 @@ def check_target(target: Path) -> None:
 def _is_nothing_but_a_package(folder: Path) -> bool:
     """Whether a folder may be replaced: an avatar, perhaps a damaged one, and no file of the user's own."""
     names = {path.name for path in folder.iterdir()}
-    if DESCRIPTION_FILE not in names or not names <= {*FILES, *WRINKLE_FILES, DESCRIPTION_FILE, *_DESKTOP_FILES}:
+    known = {*FILES, *WRINKLE_FILES, PERSON_FILE, DESCRIPTION_FILE, *_DESKTOP_FILES}
+    if DESCRIPTION_FILE not in names or not names <= known:
         return False
     with (folder / DESCRIPTION_FILE).open("rb") as file:
         # the writer names the format first
@@ -256,6 +278,8 @@ def _check(package: AvatarPackage) -> None:
         raise PackageMismatch("the description and the arrays of the wrinkles are not both there")
     if package.wrinkles is not None:
         check_wrinkles(package.wrinkles, len(package.head.vertices))
+        if (package.wrinkles.detail is None) != (package.description.wrinkles.detail_weights is None):
+            raise PackageMismatch("the description and the arrays of the learned detail are not both there")
     _check_images(package.folder, package.description)
 
 
@@ -296,12 +320,24 @@ def _read_parameters(folder: Path) -> AvatarParameters:
 
 def _read_wrinkles(folder: Path) -> AvatarWrinkles:
     arrays, _ = read_safetensors(folder / WRINKLES_FILE)
-    return AvatarWrinkles(**_select(arrays, AvatarWrinkles))
+    of_detail = {
+        name.removeprefix(DETAIL_PREFIX): array for name, array in arrays.items() if name.startswith(DETAIL_PREFIX)
+    }
+    detail = AvatarDetail(**_select(of_detail, AvatarDetail)) if of_detail else None
+    return AvatarWrinkles(**_select(arrays, AvatarWrinkles), detail=detail)
+
+
+def _wrinkle_arrays(wrinkles: AvatarWrinkles) -> dict[str, np.ndarray]:
+    """The arrays of wrinkles.safetensors by name."""
+    arrays = {field.name: getattr(wrinkles, field.name) for field in fields(wrinkles) if field.name not in RECORDS}
+    if wrinkles.detail is not None:
+        arrays |= {DETAIL_PREFIX + field.name: getattr(wrinkles.detail, field.name) for field in fields(AvatarDetail)}
+    return arrays
 
 
 def _select(arrays: dict[str, np.ndarray], record: type) -> dict[str, np.ndarray]:
     """The arrays that a record names."""
-    names = [field.name for field in fields(record) if field.name != "masks"]
+    names = [field.name for field in fields(record) if field.name not in RECORDS]
     missing = [name for name in names if name not in arrays]
     if missing:
         raise PackageMismatch(f"{', '.join(missing)} is missing")

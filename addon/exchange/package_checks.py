@@ -19,7 +19,7 @@ from .avatar_description import (
 from .conventions import JOINT_NAMES, JOINT_PARENTS, NUM_JOINTS
 
 if TYPE_CHECKING:
-    from .avatar_package import AvatarHead, AvatarParameters, AvatarWrinkles
+    from .avatar_package import AvatarDetail, AvatarHead, AvatarParameters, AvatarWrinkles
 
 # the weights of a vertex are float32, some of them stored with fewer bits by other programs
 WEIGHT_SUM_TOLERANCE = 1e-3
@@ -156,6 +156,19 @@ def check_wrinkles(wrinkles: AvatarWrinkles, num_vertices: int) -> None:
     _check_floats("anchors", wrinkles.anchors, (count, 3))
     _check_indices("anchor_landmarks", wrinkles.anchor_landmarks, (count,), 0, NUM_LANDMARKS)
     _check_floats("line_gain", wrinkles.line_gain, (num_vertices,))
+    if wrinkles.detail is not None:
+        _check_detail(wrinkles.detail, num_vertices)
+
+
+def _check_detail(detail: AvatarDetail, num_vertices: int) -> None:
+    _check_floats("detail_gain", detail.gain, (num_vertices,))
+    side = len(detail.confidence)
+    for name, image, shape in (
+        ("detail_texture", detail.texture, (side, side, 3)),
+        ("detail_confidence", detail.confidence, (side, side)),
+    ):
+        if image.shape != shape or image.dtype != np.uint8:
+            raise PackageMismatch(f"{name} is not an image of {side} x {side} bytes")
 
 
 def _check_floats(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:

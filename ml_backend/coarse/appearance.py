@@ -190,19 +190,29 @@ def estimate_appearance(
     weight = samples.confidence.clone()
     light = spherical_harmonics.ambient_light()
     for _ in range(ROUNDS):
-        light = _solve_light(colour, harmonics, mean + torch.einsum("a,anc->nc", albedo, basis), weight)
+        light = solve_light(colour, harmonics, mean + torch.einsum("a,anc->nc", albedo, basis), weight)
         shade = harmonics @ light
         albedo = _solve_albedo(colour - shade * mean, shade[None] * basis, weight)
         predicted = shade * (mean + torch.einsum("a,anc->nc", albedo, basis))
-        squared = ((colour - predicted) ** 2).sum(1)
-        weight = samples.confidence * (COLOUR_ROBUST_SCALE**2 / (COLOUR_ROBUST_SCALE**2 + squared)) ** 2
+        weight = samples.confidence * robust_colour_weight(colour, predicted)
     return Appearance(light, albedo, weight)
 
 
-def _solve_light(
+def robust_colour_weight(colour: torch.Tensor, predicted: torch.Tensor) -> torch.Tensor:
+    """(N,) 0-1: how far colours (N,3) are still evidence beside their prediction (N,3), linear RGB."""
+    squared = ((colour - predicted) ** 2).sum(1)
+    return (COLOUR_ROBUST_SCALE**2 / (COLOUR_ROBUST_SCALE**2 + squared)) ** 2
+
+
+def solve_light(
     colour: torch.Tensor, harmonics: torch.Tensor, albedo: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:
-    """(9,3) light; unknowns in the order (coefficient, channel)."""
+    """The light (9,3) of colours (N,3) on surfaces of a known albedo (N,3), linear RGB, by least squares with a prior.
+
+    Args:
+        harmonics: (N,9) basis at the normals; weight: (N,) relative say.
+    """
+    # unknowns in the order (coefficient, channel)
     rows = harmonics[:, None, :, None] * (albedo[:, :, None] * torch.eye(3))[:, :, None, :]
     design = rows.flatten(2).flatten(0, 1)
     say = (weight / (weight.sum() + 1e-9) * INDEPENDENT_SAMPLES / COLOUR_SIGMA**2).repeat_interleave(3)
@@ -222,7 +232,18 @@ INDEPENDENT_SAMPLES = 60.0
 
 def _solve_albedo(residual: torch.Tensor, columns: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """(A,) standard deviations, unit prior."""
+    evidence, right = albedo_equations(residual, columns, weight)
+    return torch.linalg.solve(evidence + torch.eye(len(right)), right)
+
+
+def albedo_equations(
+    residual: torch.Tensor, columns: torch.Tensor, weight: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Normal equations (A,A) and (A,) of the albedo coefficients, without their prior.
+
+    Args:
+        residual: (N,3) colours less the mean albedo's; columns: (A,N,3) the shaded basis; weight: (N,) relative say.
+    """
     design = columns.flatten(1).T
     say = (weight / (weight.sum() + 1e-9) * INDEPENDENT_SAMPLES / COLOUR_SIGMA**2).repeat_interleave(3)
-    matrix = design.T @ (say[:, None] * design) + torch.eye(design.shape[1])
-    return torch.linalg.solve(matrix, design.T @ (say * residual.flatten()))
+    return design.T @ (say[:, None] * design), design.T @ (say * residual.flatten())

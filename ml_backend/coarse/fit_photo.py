@@ -88,12 +88,12 @@ def fit_photo(
     with torch.no_grad():
         terms = _landmark_terms(head, landmarks, options, None if start is None else start.shape)
         rigid = start or rigid_start(head, landmarks, options.focal_px, (width, height))
-        parameters = minimise(rigid, terms, _rigid_only(head), RIGID_ITERATIONS)
+        parameters = minimise(rigid, terms, rigid_only(head), RIGID_ITERATIONS)
         everything = torch.ones_like(parameters.vector, dtype=torch.bool)
         iterations = LANDMARK_ITERATIONS if start is None else ITERATIONS_FROM_ENCODER
         parameters = minimise(parameters, terms, everything, iterations, LANDMARK_DAMPING)
         mean, basis = albedo_at_vertices(head, albedo_model)
-        region = _skin_region(head)
+        region = skin_region(head)
         photo, samples = scale_photo(pixels, parameters), visible_vertices(head, parameters, region)
         appearance = estimate_appearance(photo.sample(samples.image), samples, mean, basis)
         for _ in range(PHOTOMETRIC_ROUNDS if options.use_photometric else 0):
@@ -102,7 +102,7 @@ def fit_photo(
             parameters = minimise(parameters, [*terms, term], everything, PHOTOMETRIC_ITERATIONS)
             photo, samples = scale_photo(pixels, parameters), visible_vertices(head, parameters, region)
             appearance = estimate_appearance(photo.sample(samples.image), samples, mean, basis)
-        parameters = _within_limits(head, parameters)
+        parameters = within_limits(head, parameters)
         error = landmark_error_percent(head, parameters, landmarks)
     return CoarseFit(
         shape=parameters.shape,
@@ -112,21 +112,26 @@ def fit_photo(
         light=appearance.light,
         albedo=appearance.albedo,
         landmark_error_percent=error,
-        warnings=_warnings(parameters, landmarks, error),
+        warnings=fit_warnings(parameters, landmarks, error),
     )
 
 
 def _landmark_terms(
     head: HeadModel, landmarks: torch.Tensor, options: FitOptions, shape_mean: torch.Tensor | None
 ) -> list[Term]:
-    targets = landmark_targets(landmarks, head)
     priors: list[Term] = [PriorTerm(head, shape_mean=shape_mean), NeutralMouthTerm(head)]
-    if not options.use_silhouette:
-        return [*priors, LandmarkTerm(head, targets)]
-    return [*priors, LandmarkTerm(head, targets, CONTOUR_EAR_TO_EAR), SilhouetteTerm(head, targets)]
+    return [*priors, *evidence_terms(head, landmarks, options.use_silhouette)]
 
 
-def _within_limits(head: HeadModel, parameters: FitParameters) -> FitParameters:
+def evidence_terms(head: HeadModel, landmarks: torch.Tensor, use_silhouette: bool = True) -> list[Term]:
+    """What the tracker's landmarks (478,3), pixels, say about a head: those inside the face, then the contour's."""
+    targets = landmark_targets(landmarks, head)
+    if not use_silhouette:
+        return [LandmarkTerm(head, targets)]
+    return [LandmarkTerm(head, targets, CONTOUR_EAR_TO_EAR), SilhouetteTerm(head, targets)]
+
+
+def within_limits(head: HeadModel, parameters: FitParameters) -> FitParameters:
     """Bring expressions and jaw, whose limits are soft while solving, inside them: sliders start at their ends."""
     low, high = head.expression_limits.unbind(1)
     pose = parameters.pose.clone()
@@ -134,7 +139,7 @@ def _within_limits(head: HeadModel, parameters: FitParameters) -> FitParameters:
     return replace(parameters, expression=parameters.expression.clamp(low, high), pose=pose)
 
 
-def _rigid_only(head: HeadModel) -> torch.Tensor:
+def rigid_only(head: HeadModel) -> torch.Tensor:
     """(P,) bool: global rotation and camera."""
     pose = head.num_shape + head.num_expression
     free = torch.zeros(pose + 18, dtype=torch.bool)
@@ -143,7 +148,7 @@ def _rigid_only(head: HeadModel) -> torch.Tensor:
     return free
 
 
-def _skin_region(head: HeadModel) -> torch.Tensor:
+def skin_region(head: HeadModel) -> torch.Tensor:
     """(V,) where the photo shows skin that the albedo basis describes."""
     region = head.masks["face"].clone()
     for name in ("inner_mouth", "brows"):
@@ -192,7 +197,8 @@ def landmark_error_percent(head: HeadModel, parameters: FitParameters, landmarks
     return float(100 * distance / eyes)
 
 
-def _warnings(parameters: FitParameters, landmarks: torch.Tensor, error: float) -> tuple[str, ...]:
+def fit_warnings(parameters: FitParameters, landmarks: torch.Tensor, error: float) -> tuple[str, ...]:
+    """Sentences for the user about a fit to landmarks (478,3) with this landmark error in percent."""
     warnings = []
     target = landmarks[torch.as_tensor(IBUG_68_FROM_478)]
     if (target[OUTER_EYE_CORNERS[0]] - target[OUTER_EYE_CORNERS[1]]).norm() < SMALL_FACE_PX:

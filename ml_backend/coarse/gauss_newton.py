@@ -107,14 +107,14 @@ def minimise(
     Returns:
         The parameters of the lowest cost met.
     """
-    current, system = parameters, _assemble(parameters, terms)
+    current, system = parameters, assemble(parameters, terms)
     for _ in range(iterations):
         step = _step(system, free, damping)
         # also where steps are refused again and again: correspondences that jump to and fro keep a cost from falling
         if system.promised_gain(step) < MIN_GAIN * system.cost:
             break
         candidate = current.moved(step)
-        candidate_system = _assemble(candidate, terms)
+        candidate_system = assemble(candidate, terms)
         if candidate_system.cost < system.cost:
             gain = (system.cost - candidate_system.cost) / max(system.cost, 1e-12)
             current, system, damping = candidate, candidate_system, damping / 4
@@ -127,7 +127,8 @@ def minimise(
     return current
 
 
-def _assemble(parameters: FitParameters, terms: Sequence[Term]) -> NormalEquations:
+def assemble(parameters: FitParameters, terms: Sequence[Term]) -> NormalEquations:
+    """The normal equations of all terms at given parameters."""
     system = NormalEquations(len(parameters.vector), parameters.vector.dtype)
     for term in terms:
         block = term(parameters)

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from ml_backend.learned.detail_input import NUM_TEXTURE_CHANNELS
-from ml_backend.learned.timm_models import timm_module
+from ml_backend.learned.plain_vit import Block
 
 # The paper's bound on the displacement, metres.
 MAX_DISPLACEMENT_M = 0.01
@@ -26,6 +26,8 @@ OUTPUT_UNIT_M = 5e-4
 FIRST_OUTPUT_SIZE = 0.1
 # Spread at which the latents and the places start, as usual in vision transformers.
 TOKEN_SPREAD = 0.02
+# The teacher's reading as it is and mirrored, and the weights with which they begin.
+NUM_RELIEFS, FIRST_GAINS = 2, (0.5, 0.0)
 # The decoder's images start with a grid of cells this many texels wide.
 CELL_PX = 4
 MAE, RESNET = "mae", "resnet"
@@ -55,6 +57,8 @@ class DetailConfig:
         cell_channels: channels of the images that the tokens are turned into.
         skip: hand the stem's fine features, weighted by the tokens, to the last layers.
         tension: False for the ablation without tension.
+        teacher: the UNet whose reading of the photo the student begins from, and which is a part of it that is not
+            trained; None for the first paper's student, which sees the photo alone.
     """
 
     body: str = MAE
@@ -68,6 +72,7 @@ class DetailConfig:
     cell_channels: int = 32
     skip: bool = True
     tension: bool = True
+    teacher: TeacherConfig | None = None
 
     def __post_init__(self) -> None:
         if self.body not in (MAE, RESNET):
@@ -88,19 +93,20 @@ class EncodedFace:
     Attributes:
         tokens: (B, P, width), P patches row by row.
         fine: (B, F, N / 4, N / 4) the stem's features, None without skip.
+        relief: (B, 1, N, N) metres, the teacher's reading of the photo, None without one.
     """
 
     tokens: torch.Tensor
     fine: torch.Tensor | None
+    relief: torch.Tensor | None = None
 
     def select(self, index: torch.Tensor) -> EncodedFace:
         """Some of the photos, or the photos in another order."""
-        return EncodedFace(self.tokens[index], None if self.fine is None else self.fine[index])
+        return EncodedFace(*(None if part is None else part[index] for part in (self.tokens, self.fine, self.relief)))
 
     def repeat(self, count: int) -> EncodedFace:
         """One photo as often as there are tensions."""
-        fine = None if self.fine is None else self.fine.expand(count, -1, -1, -1)
-        return EncodedFace(self.tokens.expand(count, -1, -1), fine)
+        return self.select(torch.zeros(count, dtype=torch.int64, device=self.tokens.device))
 
 
 class DisplacementNetwork(Protocol):
@@ -177,22 +183,27 @@ class UNetTeacher(nn.Module):
 class DetailStudent(nn.Module):
     """D = A(I, T_UV, x_d): the displacement of the person in a photo at any tension.
 
-    `encoder` and `decoder` are lists of transformer blocks of timm; bottleneck adapters of a person belong behind
-    `block.mlp`, the feed-forward layers of each block, and need no change here.
+    `encoder` and `decoder` are lists of transformer blocks; bottleneck adapters of a person belong behind `block.mlp`,
+    the feed-forward layers of each block, and need no change here.
 
     Args:
         config: what to build.
 
     Source: first paper, section 3.3: a masked autoencoder with zero masking, the patch-wise latent x_d shared by all
-    people. The convolutions before and after the blocks (in place of one linear layer each) and tension entering with
-    the decoder are ours: the first for training on little data, the second for speed.
+    people. Ours, for training on little data: the convolutions before and after the blocks (in place of one linear
+    layer each), and that the teacher's reading of the photo, and its mirror image, join the output with weights that
+    the tokens say: what the teacher knows need not be learned again, only how much of it shows at which tension. Ours,
+    for speed: tension enters with the decoder.
     """
 
     def __init__(self, config: DetailConfig) -> None:
         super().__init__()
         self.config = config
         patches, width = config.grid**2, config.width
-        channels = (NUM_TEXTURE_CHANNELS, *config.stem)
+        self.teacher = None if config.teacher is None else UNetTeacher(config.teacher).requires_grad_(False)
+        # beside the photo: its own tension, and what the teacher reads off it
+        more = int(config.tension) + int(config.teacher is not None)
+        channels = (NUM_TEXTURE_CHANNELS + more, *config.stem)
         self.stem = nn.ModuleList(_convolved(a, b, 2) for a, b in pairwise(channels))
         self.embed_texture = nn.Conv2d(config.stem[-1], width, 2, 2)
         self.place = nn.Parameter(TOKEN_SPREAD * torch.randn(1, patches, width))
@@ -204,20 +215,31 @@ class DetailStudent(nn.Module):
         self.decoder = _blocks(config, config.decoder_blocks)
         self.norm = nn.LayerNorm(width)
         self.head = _PatchHead(config)
+        if config.teacher is not None:
+            gains = NUM_RELIEFS * (config.patch_px // CELL_PX) ** 2
+            self.to_gains = _starting_small(nn.Conv2d(config.width, gains, 1))
 
-    def encode(self, texture: torch.Tensor) -> EncodedFace:
+    def encode(self, texture: torch.Tensor, tension: torch.Tensor) -> EncodedFace:
         """Read unwrapped photos.
 
         Args:
             texture: (B, NUM_TEXTURE_CHANNELS, N, N) from `detail_input.network_input`.
+            tension: (B, 1, N, N) of the photos' own expressions.
         """
-        fine, values = None, texture
+        relief, seen = None, [texture]
+        if self.config.tension:
+            seen.append(tension)
+        if self.teacher is not None:
+            with torch.no_grad():
+                relief = self.teacher(texture)
+            seen.append(relief / OUTPUT_UNIT_M)
+        fine, values = None, torch.cat(seen, 1)
         for level, convolve in enumerate(self.stem):
             values = convolve(values)
             if level == 1:
                 fine = values
         tokens = self.embed_texture(values).flatten(2).transpose(1, 2) + self.place + self.x_d
-        return EncodedFace(self._through(self.encoder, tokens), fine if self.config.skip else None)
+        return EncodedFace(self._through(self.encoder, tokens), fine if self.config.skip else None, relief)
 
     def decode(self, face: EncodedFace, tension: torch.Tensor) -> torch.Tensor:
         """The displacement of encoded photos at given tensions.
@@ -234,11 +256,22 @@ class DetailStudent(nn.Module):
             tokens = tokens * (1 + scale) + shift
         tokens = self.norm(self._through(self.decoder, tokens + self.place))
         grid = self.config.grid
-        return bounded(self.head(tokens.transpose(1, 2).reshape(len(tokens), -1, grid, grid), face.fine))
+        image = tokens.transpose(1, 2).reshape(len(tokens), -1, grid, grid)
+        output = self.head(image, face.fine)
+        if face.relief is not None:
+            output = output + self._read_relief(image, face.relief) / OUTPUT_UNIT_M
+        return bounded(output)
 
     def forward(self, texture: torch.Tensor, tension: torch.Tensor) -> torch.Tensor:
-        """The displacement of photos at given tensions (`encode`, then `decode`)."""
-        return self.decode(self.encode(texture), tension)
+        """The displacement of photos at their own tensions (`encode`, then `decode`)."""
+        return self.decode(self.encode(texture, tension), tension)
+
+    def _read_relief(self, tokens: torch.Tensor, relief: torch.Tensor) -> torch.Tensor:
+        """(B, 1, N, N) the teacher's reading and its mirror image, weighted; the window is symmetric."""
+        gains = functional.pixel_shuffle(self.to_gains(tokens), self.config.patch_px // CELL_PX)
+        gains = functional.interpolate(gains, scale_factor=CELL_PX, mode="bilinear", align_corners=False)
+        reliefs = torch.cat([relief, relief.flip(-1)], 1)
+        return ((gains + gains.new_tensor(FIRST_GAINS)[:, None, None]) * reliefs).sum(1, keepdim=True)
 
     def _through(self, blocks: nn.ModuleList, tokens: torch.Tensor) -> torch.Tensor:
         grid = self.config.grid
@@ -254,8 +287,7 @@ class DetailStudent(nn.Module):
 def _blocks(config: DetailConfig, count: int) -> nn.ModuleList:
     """Transformer blocks, or residual blocks of two convolutions for the ablation."""
     if config.body == MAE:
-        block = timm_module().models.vision_transformer.Block
-        return nn.ModuleList(block(config.width, config.heads, qkv_bias=True) for _ in range(count))
+        return nn.ModuleList(Block(config.width, config.heads) for _ in range(count))
     # a bottleneck of half the width: about the transformer block's parameters
     narrow = config.width // 2
     return nn.ModuleList(

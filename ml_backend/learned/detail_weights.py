@@ -1,4 +1,4 @@
-"""The detail networks' weights files: the student that ships, and the teacher that it learned from."""
+"""The detail networks' weights files: the student, and the teacher that it and persons' students learned from."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ml_backend.learned.detail_networks import DetailConfig, DetailStudent, Teac
 from ml_backend.learned.weights_file import ASSETS, read_network, write_weights
 
 DETAIL_FILE = ASSETS / "detail.safetensors"
+TEACHER_FILE = ASSETS / "detail_teacher.safetensors"
 DETAIL_FORMAT = "likeness-detail-1"
 TEACHER_FORMAT = "likeness-detail-teacher-1"
 
@@ -56,7 +57,7 @@ def write_teacher(path: Path, teacher: UNetTeacher, provenance: Mapping[str, Any
     write_weights(path, teacher.state_dict(), TEACHER_FORMAT, TeacherWeightsConfig(teacher.config), provenance)
 
 
-def read_teacher(path: Path, device: torch.device | str = "cpu") -> UNetTeacher:
+def read_teacher(path: Path = TEACHER_FILE, device: torch.device | str = "cpu") -> UNetTeacher:
     """The teacher of a file, not trained further.
 
     Raises:

@@ -45,15 +45,32 @@ class PersonDetail:
 
 
 @torch.no_grad()
-def read_person(student: DetailStudent, image: np.ndarray, posed: PosedHead, head: HeadModel) -> PersonDetail:
+def read_person(
+    student: DetailStudent, image: np.ndarray, posed: PosedHead, head: HeadModel, tension: torch.Tensor
+) -> PersonDetail:
     """Read a person's detail off a photo.
 
     Args:
         student: from `detail_weights.read_student`.
         image: (H,W,3) uint8 sRGB; posed: the head in that image; head: the model.
+        tension: (V,) of the head in that image, against the person at rest.
     """
     window = face_window(head, student.config.window_px)
     unwrapped = unwrap(image, posed, head.triangles.cpu().numpy(), window)
+    return person_of_unwrapped(student, unwrapped, window, tension)
+
+
+@torch.no_grad()
+def person_of_unwrapped(
+    student: DetailStudent, unwrapped: UnwrappedFace, window: FaceWindow, tension: torch.Tensor
+) -> PersonDetail:
+    """Read a person's detail off a photo that is unwrapped already.
+
+    Args:
+        student: as `read_person`; unwrapped: the photo in the window; window: of the person's head.
+        tension: (V,) as `read_person`.
+    """
     device = next(student.parameters()).device
-    face = student.encode(torch.from_numpy(network_input(unwrapped))[None].to(device))
+    seen = torch.from_numpy(network_input(unwrapped))[None].to(device)
+    face = student.encode(seen, on_window(tension[None, :, None].to(device), window))
     return PersonDetail(student, window, face, unwrapped)

@@ -1,8 +1,8 @@
-"""A plain vision transformer in torch alone, for reading heads off photos.
+"""A plain vision transformer in torch alone, for reading heads off photos, and its block, for the detail network.
 
-timm builds the bodies for training. To import it takes about as long as all else of a first avatar, and it brings
-torchvision and a client for downloads along, which an artist has no need of. The parameters here have timm's names, so
-that its weights load; a test holds the two together.
+timm builds the encoder's bodies for training. To import it takes about as long as all else of a first avatar, and it
+brings torchvision and a client for downloads along, which an artist has no need of. The parameters here have timm's
+names, so that its weights load; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PlainVisionTransformer(torch.nn.Module):
         self.patch_embed.proj = torch.nn.Conv2d(3, size.width, PATCH_PX, PATCH_PX)
         self.cls_token = torch.nn.Parameter(torch.zeros(1, 1, size.width))
         self.pos_embed = torch.nn.Parameter(torch.zeros(1, (image_px // PATCH_PX) ** 2 + 1, size.width))
-        self.blocks = torch.nn.ModuleList(_Block(size) for _ in range(size.depth))
+        self.blocks = torch.nn.ModuleList(Block(size.width, size.heads) for _ in range(size.depth))
         self.norm = torch.nn.LayerNorm(size.width, NORM_EPSILON)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -62,31 +62,46 @@ class PlainVisionTransformer(torch.nn.Module):
         return self.norm(tokens)[:, 0]
 
 
-class _Block(torch.nn.Module):
-    """Attention and feed-forward layer, each added to what comes in."""
+class Block(torch.nn.Module):
+    """Attention and feed-forward layer, each added to what comes in.
 
-    def __init__(self, size: VitSize) -> None:
+    Args:
+        width: size of a token; heads: of the attention.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.norm1 = torch.nn.LayerNorm(size.width, NORM_EPSILON)
-        self.attn = _Attention(size)
-        self.norm2 = torch.nn.LayerNorm(size.width, NORM_EPSILON)
-        self.mlp = torch.nn.Module()
-        self.mlp.fc1 = torch.nn.Linear(size.width, CHANNELS_OF_HIDDEN * size.width)
-        self.mlp.fc2 = torch.nn.Linear(CHANNELS_OF_HIDDEN * size.width, size.width)
+        self.norm1 = torch.nn.LayerNorm(width, NORM_EPSILON)
+        self.attn = _Attention(width, heads)
+        self.norm2 = torch.nn.LayerNorm(width, NORM_EPSILON)
+        self.mlp = _FeedForward(width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B,P,width) of tokens (B,P,width)."""
         tokens = tokens + self.attn(self.norm1(tokens))
-        return tokens + self.mlp.fc2(torch.nn.functional.gelu(self.mlp.fc1(self.norm2(tokens))))
+        return tokens + self.mlp(self.norm2(tokens))
+
+
+class _FeedForward(torch.nn.Module):
+    """Two linear layers at each token."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1 = torch.nn.Linear(width, CHANNELS_OF_HIDDEN * width)
+        self.fc2 = torch.nn.Linear(CHANNELS_OF_HIDDEN * width, width)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.fc2(torch.nn.functional.gelu(self.fc1(tokens)))
 
 
 class _Attention(torch.nn.Module):
     """Self-attention of several heads."""
 
-    def __init__(self, size: VitSize) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = size.heads
-        self.qkv = torch.nn.Linear(size.width, 3 * size.width)
-        self.proj = torch.nn.Linear(size.width, size.width)
+        self.heads = heads
+        self.qkv = torch.nn.Linear(width, 3 * width)
+        self.proj = torch.nn.Linear(width, width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         batch, count, width = tokens.shape

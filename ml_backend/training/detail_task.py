@@ -13,34 +13,16 @@ from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel
 from ml_backend.learned.detail_networks import DetailConfig, DetailStudent
 from ml_backend.learned.detail_weights import read_teacher
+from ml_backend.training.animation_objective import AnimationObjective, TeachingSettings
 from ml_backend.training.detail_evaluation import correlation, mean_correlation, relief, rms_mm, sheet, swap_ratio
-from ml_backend.training.detail_losses import swap_loss, symmetry_loss, teacher_loss
 from ml_backend.training.detail_objective import ShadingObjective, ShadingWeights
 from ml_backend.training.detail_samples import DetailBatch
 from ml_backend.training.detail_stream import DetailEvaluation, DetailStream, partner, stranger
 from ml_backend.training.face_samples import SYNTHETIC, DataSettings
 from ml_backend.training.teacher_task import photo_picture
-from ml_backend.training.training_config import LoopSettings
-from ml_backend.training.training_loop import network_precision
+from ml_backend.training.training_config import LoopSettings, TrainingError
 
 STUDENT = "student"
-
-
-@dataclass(frozen=True)
-class TeachingSettings:
-    """What the student learns beside L_UNet; the config's table [teaching].
-
-    Attributes:
-        weights: the teacher's file (teacher.safetensors of its run); empty = the ablation without a teacher.
-        teacher, symmetry: weights of L_Tchr and L_sym.
-        swapped: weight of all losses on D(I', T) (eq. 7); same: weight of |D(I, T) - D(I', T)| itself.
-    """
-
-    weights: str = ""
-    teacher: float = 0.2
-    symmetry: float = 0.1
-    swapped: float = 1.0
-    same: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -79,10 +61,22 @@ class DetailTask:
         self.networks = torch.nn.ModuleDict({STUDENT: DetailStudent(config.network)}).to(self.device)
         weights = config.teaching.weights
         self.teacher = read_teacher(Path(weights), self.device) if weights else None
+        if self.student.teacher is not None:
+            self._begin_from_teacher()
         run = config.run
         self.stream = DetailStream(config.data, config.evaluation, folder, head, albedo, run.seed, run.batch_size)
-        self.objective = ShadingObjective(config.losses, head, albedo, self.stream.window, self.device)
-        self._mirror = torch.from_numpy(self.stream.window.mirror).to(self.device)
+        shading = ShadingObjective(config.losses, head, albedo, self.stream.window, self.device)
+        self.animation = AnimationObjective(config.teaching, shading, self.stream.window, self.teacher)
+
+    def _begin_from_teacher(self) -> None:
+        """Give the student the teacher that it reads photos with."""
+        if self.teacher is None or self.teacher.config != self.config.network.teacher:
+            raise TrainingError(
+                "teacher_of_student",
+                "The student of this config begins from a teacher that teaching.weights does not name.",
+                "Name the weights of a teacher of the size in network.teacher, or leave that out.",
+            )
+        self.student.teacher.load_state_dict(self.teacher.state_dict())
 
     @property
     def student(self) -> DetailStudent:
@@ -99,44 +93,16 @@ class DetailTask:
 
     def losses(self, batch: DetailBatch) -> dict[str, torch.Tensor]:
         """Weighted losses of D(I, T), and of D(I', T), where I' is the other image of the same person."""
-        with network_precision(self.device):
-            face = self.student.encode(batch.texture)
-            other = face.select(partner(len(batch)).to(self.device))
-            own, swapped = self.student.decode(face, batch.tension), self.student.decode(other, batch.tension)
-            taught = self._taught(batch)
-        teaching = self.config.teaching
-        losses = self._animated(own, batch, taught)
-        # eq. 7: what another image shows of the person, at this tension, must explain this image as well
-        for name, value in self._animated(swapped, batch, taught).items():
-            losses[f"swapped_{name}"] = teaching.swapped * value
-        losses["same"] = teaching.same * swap_loss(own, swapped, self.objective.skin.expand_as(own))
-        return losses
-
-    def _taught(self, batch: DetailBatch) -> torch.Tensor | None:
-        if self.teacher is None or not self.config.teaching.teacher:
-            return None
-        with torch.no_grad():
-            return self.teacher(batch.texture)
-
-    def _animated(
-        self, displacement: torch.Tensor, batch: DetailBatch, taught: torch.Tensor | None
-    ) -> dict[str, torch.Tensor]:
-        """L_UNet, L_Tchr and L_sym of a displacement at the batch's tensions; the truth is asked for everywhere."""
-        teaching, skin = self.config.teaching, self.objective.skin.expand_as(displacement)
-        losses = self.objective(displacement, batch, skin)
-        if taught is not None:
-            losses["teacher"] = teaching.teacher * teacher_loss(displacement, taught, skin * batch.confidence)
-        symmetry = symmetry_loss(displacement, self._mirror, skin, batch.confidence)
-        return losses | {"symmetry": teaching.symmetry * symmetry}
+        return self.animation(self.student, batch)
 
     def sample_sheet(self, batch: DetailBatch) -> np.ndarray:
         """A row for each person: unwrapped photo; true relief, the teacher's, the student's; the student's at the
         tension of the other image, and the truth there."""
         rows = min(self.config.evaluation.sheet_rows, len(batch) // 2)
         other = partner(len(batch)).to(self.device)
-        face = self.student.encode(batch.texture)
+        face = self.student.encode(batch.texture, batch.tension)
         own, new = self.student.decode(face, batch.tension), self.student.decode(face, batch.tension[other])
-        taught = self._taught(batch)
+        taught = self.animation.taught(batch)
         shown = [batch.truth, *([] if taught is None else [taught]), own, new, batch.truth[other]]
         return sheet([[photo_picture(batch, row), *(relief(image[row, 0]) for image in shown)] for row in range(rows)])
 
@@ -144,7 +110,7 @@ class DetailTask:
         """Figures on held-out people (`figures`); of photos, whose truth nobody knows, the swap test alone."""
         results = [_reactions(self.student, batch) for batch in self.stream.held_out_batches(self.device)]
         gathered = {name: torch.cat([result[name] for result in results]) for name in results[0]}
-        found = figures(gathered, self.objective.skin)
+        found = figures(gathered, self.animation.skin)
         return found if self.config.data.kind == SYNTHETIC else {"swap_ratio": found["swap_ratio"]}
 
 
@@ -152,7 +118,7 @@ def _reactions(student: DetailStudent, batch: DetailBatch) -> dict[str, torch.Te
     """What `figures` needs of a batch of pairs: D(I, T), D(I', T), D(J, T), D(I, T'), the truth at T and at T'."""
     count = len(batch)
     other, person = partner(count).to(batch.texture.device), stranger(count).to(batch.texture.device)
-    face = student.encode(batch.texture)
+    face = student.encode(batch.texture, batch.tension)
     return {
         "own": student.decode(face, batch.tension),
         "same_person": student.decode(face.select(other), batch.tension),

@@ -25,6 +25,7 @@ from addon.exchange.avatar_package import (
     DISPLACEMENT_FILE,
     EXPANDED_FILE,
     HEAD_FILE,
+    PERSON_FILE,
     WRINKLES_FILE,
     AvatarPackage,
     file_sha256,
@@ -175,7 +176,7 @@ def _make_images(
 
 def _prepare(model: FrameModel) -> None:
     """Work out what all frames share."""
-    _ = model.texels, model.prior, model.distilled, model.neutral_m, model.compressed_m, model.expanded_m
+    _ = model.texels, model.prior, model.distilled, model.neutral_m, model.compressed_m, model.expanded_m, model.learned
 
 
 def frame_inputs(package: AvatarPackage, states: ExpressionStates, size_px: int) -> list[str]:
@@ -197,7 +198,8 @@ def frame_inputs(package: AvatarPackage, states: ExpressionStates, size_px: int)
 
 
 def _file_hashes(package: AvatarPackage) -> dict[str, str]:
-    return {name: file_sha256(package.folder / name) for name in _FILES_THAT_COUNT}
+    names = (*_FILES_THAT_COUNT, PERSON_FILE) if package.description.person_networks else _FILES_THAT_COUNT
+    return {name: file_sha256(package.folder / name) for name in names}
 
 
 def _posed(joint_rotations: np.ndarray) -> np.ndarray:

@@ -7,8 +7,9 @@ expressions, in the sense of least squares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import numpy as np
 import torch
@@ -88,6 +89,7 @@ def distil_samples(
     metres_per_unit: float = 1.0,
     ridge: float = EXACT_RIDGE,
     at_rest: torch.Tensor | None = None,
+    sample_weights: Sequence[float] = (),
 ) -> WrinkleMaps:
     """Distil batches of tensions and displacements; only their sums are kept.
 
@@ -98,6 +100,7 @@ def distil_samples(
         ridge: pull of the compressed and expanded maps towards the neutral one, in squared weights; where the
             samples never compress or stretch a place, its maps equal the neutral one.
         at_rest: (...) the displacement at rest where it is known; it is then the neutral map as it stands.
+        sample_weights: how much each batch counts; 1 where there is none.
 
     Returns:
         The maps.
@@ -110,9 +113,9 @@ def distil_samples(
     solved by eliminating c and e. The squared error is ΣD² - (n c e)·(right side), and more where n is given.
     """
     sums = None
-    for tension, displacement in batches:
+    for (tension, displacement), weight in zip(batches, chain(sample_weights, repeat(1.0)), strict=False):
         sums = sums or _Sums(displacement[0])
-        sums.add(*scale.weights(tension), displacement)
+        sums.add(*scale.weights(tension), displacement, weight)
     if sums is None:
         raise ValueError("there is no expression to distil")
     neutral, compressed, expanded = sums.solved(ridge, at_rest)
@@ -128,22 +131,19 @@ class _Sums:
 
     def __init__(self, like: torch.Tensor) -> None:
         zero = torch.zeros_like(like, dtype=torch.float64)
-        self.count = 0
+        self.count = 0.0
         self.c, self.e, self.cc, self.ee = (zero.clone() for _ in range(4))
         self.d, self.cd, self.ed, self.dd = (zero.clone() for _ in range(4))
 
-    def add(self, compressed: torch.Tensor, expanded: torch.Tensor, displacement: torch.Tensor) -> None:
-        """Take in a batch of expressions."""
+    def add(self, compressed: torch.Tensor, expanded: torch.Tensor, displacement: torch.Tensor, weight: float) -> None:
+        """Take in a batch of expressions, each of which counts `weight` times."""
         c, e, d = compressed.double(), expanded.double(), displacement.double()
-        self.count += len(d)
-        self.c += c.sum(0)
-        self.e += e.sum(0)
-        self.d += d.sum(0)
-        self.cc += (c * c).sum(0)
-        self.ee += (e * e).sum(0)
-        self.cd += (c * d).sum(0)
-        self.ed += (e * d).sum(0)
-        self.dd += (d * d).sum(0)
+        self.count += weight * len(d)
+        for total, values in (
+            (self.c, c), (self.e, e), (self.d, d), (self.cc, c * c), (self.ee, e * e),
+            (self.cd, c * d), (self.ed, e * d), (self.dd, d * d),
+        ):  # fmt: skip
+            total += weight * values.sum(0)
 
     def solved(self, ridge: float, at_rest: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Neutral map, and the differences of the other two to it."""

@@ -17,14 +17,20 @@ import torch
 from addon.exchange import avatar_package
 from addon.exchange.arkit import ARKIT_NAMES
 from addon.exchange.avatar_description import DisplacementDescription, WrinkleDescription
-from addon.exchange.avatar_package import AvatarPackage
+from addon.exchange.avatar_package import AvatarPackage, file_sha256
 from addon.exchange.conventions import JOINT_NAMES
 from addon.exchange.errors import LikenessError, PackageError
 from addon.exchange.tension import polygon_edges, wrinkle_weights
+from ml_backend.head.head_file import load_head
 from ml_backend.head.skinning import SkinnedModel
+from ml_backend.learned.detail_input import UnwrappedFace, face_window
+from ml_backend.learned.detail_weights import DETAIL_FILE, read_student
+from ml_backend.learned.person_detail import person_of_unwrapped
+from ml_backend.personalise.person_networks import read_person_student
 from ml_backend.rendering.rasterizer import rasterize
 from ml_backend.wrinkles.distil import WrinkleScale
 from ml_backend.wrinkles.distil_prior import DistilledPrior, distil_prior, sampled_tension_scale
+from ml_backend.wrinkles.learned_wrinkles import LearnedWrinkles, distil_person
 from ml_backend.wrinkles.prior import MAX_DISPLACEMENT_M, WrinklePrior, wrinkle_prior
 from ml_backend.wrinkles.tension import vertex_tension
 from ml_backend.wrinkles.wrinkle_surface import SkinTexels, WrinkleSurface
@@ -68,6 +74,11 @@ class FrameModel:
         weights = wrinkle_weights(on_texels.reshape(self.neutral_m.shape), *self._full)
         missed = self.prior.line_change(posed, self.package.wrinkles.line_gain)
         missed -= weights.compressed * self.distilled.compressed_m + weights.expanded * self.distilled.expanded_m
+        if self.learned is not None:
+            maps = self.learned
+            said = maps.change_m(torch.from_numpy(tension))
+            said -= weights.compressed * maps.compressed_m + weights.expanded * maps.expanded_m
+            missed += self._detail_gain * said
         played = self.neutral_m + weights.compressed * self.compressed_m + weights.expanded * self.expanded_m
         return np.clip(played + missed, -MAX_DISPLACEMENT_M, MAX_DISPLACEMENT_M).astype(np.float32)
 
@@ -158,6 +169,40 @@ class FrameModel:
         """What the maps hold of the model."""
         _, samples = sampled_tension_scale(self.surface)
         return distil_prior(self.prior, WrinkleScale(*self._full), samples, line_gain=self.package.wrinkles.line_gain)
+
+    @cached_property
+    def learned(self) -> LearnedWrinkles | None:
+        """What the detail network says of the person; None where the avatar was made without it.
+
+        Raises:
+            LikenessError: the avatar was made with other weights than those that are here.
+        """
+        detail, wrinkles = self.package.wrinkles.detail, self.package.description.wrinkles
+        if detail is None:
+            return None
+        if not DETAIL_FILE.is_file() or file_sha256(DETAIL_FILE) != wrinkles.detail_weights:
+            raise LikenessError(
+                "detail_weights",
+                f"The wrinkles of {self.package.folder.name} were made with another version of {DETAIL_FILE.name}.",
+                "Make the avatar anew from its photo.",
+            )
+        student = read_student(DETAIL_FILE)
+        if self.package.description.person_networks:
+            student = read_person_student(self.package.folder / avatar_package.PERSON_FILE, student)
+        window = face_window(load_head(), student.config.window_px)
+        surface = self.surface
+        tension = vertex_tension(surface.neutral, torch.from_numpy(self.package.head.photo_vertices), surface.edges)
+        person = person_of_unwrapped(student, UnwrappedFace(detail.texture, detail.confidence), window, tension)
+        _, samples = sampled_tension_scale(self.surface)
+        return distil_person(person, WrinkleScale(*self._full), samples, wrinkles.size_px)
+
+    @cached_property
+    def _detail_gain(self) -> np.ndarray:
+        """(N, N) how far the learned detail counts."""
+        gain = np.zeros(self.texels.size_px**2, np.float32)
+        of_vertex = self.package.wrinkles.detail.gain
+        gain[self.texels.index] = (of_vertex[self.texels.vertices] * self.texels.barycentric).sum(1)
+        return gain.reshape(self.texels.size_px, self.texels.size_px)
 
     @cached_property
     def neutral_m(self) -> np.ndarray:

@@ -172,6 +172,22 @@ def print_learned(arguments: argparse.Namespace) -> None:
         print_table("Photos: distance of the 68 landmarks, percent", ["photo", *WAYS], rows)
 
 
+def print_detail(arguments: argparse.Namespace) -> None:
+    from ml_backend.learned.detail_weights import read_student
+    from ml_backend.learned.weights_file import read_coarse_encoder
+    from tests.bench.detail_accuracy import held_out_figures, image_times
+
+    head, albedo, student = load_head(), load_albedo_model(), read_student()
+    figures = held_out_figures(head, albedo, student, 4 if arguments.quick else 32)
+    rows = [[name, f"{value:.3f}"] for name, value in figures.items()]
+    print_table("Learned detail against the truth, held-out synthetic people", ["figure", "value"], rows)
+    times = image_times(arguments.photo, head, albedo, read_coarse_encoder(), student)
+    each = (times.coarse_ms, times.read_ms, times.displacement_ms)
+    rows = [[*(f"{value:.0f}" for value in each), f"**{sum(each):.0f}**"]]
+    header = ["coarse encoder", "photo unwrapped and read", "one displacement", "together"]
+    print_table("Learned head and detail of one image: milliseconds, the median of many", header, rows)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "speed": print_speed,
     "tracker": print_tracker,
@@ -181,6 +197,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "extension": print_extension,
     "rendering": print_rendering,
     "learned": print_learned,
+    "detail": print_detail,
 }
 
 if __name__ == "__main__":

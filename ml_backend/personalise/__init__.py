@@ -1,0 +1,1 @@
+"""Several photos of one person make a model of that person."""
