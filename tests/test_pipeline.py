@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from addon.exchange.avatar_package import read_package
 from addon.exchange.errors import AssetMissing, Cancelled, LikenessError, PhotoError
 from ml_backend.__main__ import build_parser, options_from
+from ml_backend.learned.detail_weights import read_student
 from ml_backend.learned.weights_file import read_coarse_encoder
 from ml_backend.loaded_models import LoadedModels
 from ml_backend.pipeline import PipelineOptions, Stage, choose_face, make_avatar
@@ -109,17 +111,25 @@ def test_perspective_takes_the_focal_length_that_is_given(tmp_path: Path, astron
     assert camera.translation_m[2] == pytest.approx(camera.focal_px * 0.09 / 64, rel=0.25)
 
 
+@pytest.mark.parametrize(
+    ("network", "read"), [("coarse_encoder", read_coarse_encoder), ("detail_student", read_student)]
+)
 def test_damaged_weights_are_named_and_the_solver_alone_needs_none(
-    tmp_path: Path, astronaut_photo: Path, monkeypatch: pytest.MonkeyPatch
+    network: str, read: Callable, tmp_path: Path, astronaut_photo: Path, monkeypatch: pytest.MonkeyPatch
 ):
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(b"nothing of the kind")
-    monkeypatch.setattr(LoadedModels, "coarse_encoder", property(lambda _models: read_coarse_encoder(weights)))
+    monkeypatch.setattr(LoadedModels, network, property(lambda _models: read(weights)))
     with pytest.raises(AssetMissing, match=r"weights\.safetensors"):
         make_avatar(astronaut_photo, tmp_path / "avatar", SMALL)
     assert not (tmp_path / "avatar").exists()
     result = make_avatar(astronaut_photo, tmp_path / "avatar", replace(SMALL, use_model=False))
     assert result.description.quality.landmark_error_percent < 2
+
+
+def test_a_known_person_and_a_head_file_do_not_go_together():
+    with pytest.raises(LikenessError, match="known person"):
+        PipelineOptions(person=Path("avatar"), use_model=False)
 
 
 def test_no_model_is_an_option_of_the_command_line():

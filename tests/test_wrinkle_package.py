@@ -24,10 +24,12 @@ from addon.exchange.avatar_package import (
 )
 from addon.exchange.errors import LikenessError, PackageError
 from addon.exchange.safetensors_file import read_safetensors, write_safetensors
+from ml_backend.learned.detail_weights import DETAIL_FILE
 from ml_backend.pipeline import PipelineOptions, make_avatar
 from ml_backend.wrinkles.bake_wrinkles import person_seed
 from ml_backend.wrinkles.distil_prior import sampled_tension_scale
 from ml_backend.wrinkles.frame_displacement import FrameModel, displacement_of_frame
+from ml_backend.wrinkles.tension import vertex_tension
 from tests.scene_small_avatar import small_package
 
 SIZE_PX = 512
@@ -68,6 +70,9 @@ def test_the_pipeline_records_its_wrinkles(package, astronaut_photo):
     assert 0 < wrinkles.distillation_error_um < 60
     assert set(WRINKLE_FILES) <= {path.name for path in package.folder.iterdir()}
     assert package.wrinkles.line_gain.shape == (len(package.head.vertices),)
+    assert wrinkles.detail_weights == hashlib.sha256(DETAIL_FILE.read_bytes()).hexdigest()
+    assert package.wrinkles.detail.texture.shape == (*package.wrinkles.detail.confidence.shape, 3)
+    assert package.wrinkles.detail.confidence.max() > 200
 
 
 def test_at_rest_the_exact_frame_is_the_neutral_map(package, frames):
@@ -79,7 +84,10 @@ def test_at_rest_the_exact_frame_is_the_neutral_map(package, frames):
 
 def test_an_exact_frame_has_the_models_lines(package, frames):
     shown = frames.displacement(BROWS_UP, {}) - frames.displacement({}, {})
-    model = frames.prior.line_change(frames.posed(BROWS_UP, {}), package.wrinkles.line_gain)
+    posed = frames.posed(BROWS_UP, {})
+    model = frames.prior.line_change(posed, package.wrinkles.line_gain)
+    tension = vertex_tension(frames.surface.neutral, posed, frames.surface.edges)
+    model += frames.detail_gain * frames.learned.change_m(tension)
     lines = forehead(frames)
     assert np.corrcoef(shown.reshape(-1)[lines], model.reshape(-1)[lines])[0, 1] > 0.98
     assert np.array_equal(shown, displacement_of_frame(package, BROWS_UP, {}) - displacement_of_frame(package, {}, {}))
@@ -87,12 +95,35 @@ def test_an_exact_frame_has_the_models_lines(package, frames):
 
 def test_the_maps_of_the_package_play_the_model(package, frames):
     """What was distilled when the package was made is what is distilled from its files."""
-    difference = frames.compressed_m - frames.distilled.compressed_m
+    model = frames.distilled.compressed_m + frames.detail_gain * frames.learned.compressed_m
+    difference = frames.compressed_m - model
     lines = forehead(frames)
-    both = frames.compressed_m.reshape(-1)[lines], frames.distilled.compressed_m.reshape(-1)[lines]
+    both = frames.compressed_m.reshape(-1)[lines], model.reshape(-1)[lines]
     assert np.corrcoef(*both)[0, 1] > 0.98
     # the rest is the photo's own
     assert np.abs(difference).max() < 3e-4 + quantum_m(package)
+
+
+def test_without_the_model_wrinkles_are_the_priors(tmp_path, astronaut_photo):
+    folder = tmp_path / "solved"
+    make_avatar(astronaut_photo, folder, PipelineOptions(texture_px=256, displacement_px=256, use_model=False))
+    solved = read_package(folder)
+    assert solved.description.wrinkles.detail_weights is None and solved.wrinkles.detail is None
+    frames = FrameModel(solved)
+    shown = frames.displacement(BROWS_UP, {}) - frames.displacement({}, {})
+    model = frames.prior.line_change(frames.posed(BROWS_UP, {}), solved.wrinkles.line_gain)
+    lines = forehead(frames)
+    assert np.corrcoef(shown.reshape(-1)[lines], model.reshape(-1)[lines])[0, 1] > 0.98
+
+
+def test_frames_of_other_weights_are_refused(package, tmp_path):
+    """The maps were distilled from what the weights said then."""
+    folder = shutil.copytree(package.folder, tmp_path / "other")
+    document = json.loads((folder / "avatar.json").read_text())
+    document["wrinkles"]["detail_weights"] = "0" * 64
+    (folder / "avatar.json").write_text(json.dumps(document))
+    with pytest.raises(LikenessError, match="another version of detail"):
+        displacement_of_frame(read_package(folder), BROWS_UP, {})
 
 
 def test_bones_pose_as_the_head_model_does(package, frames):
@@ -123,7 +154,7 @@ def test_a_package_without_wrinkles_still_reads(tmp_path):
         displacement_of_frame(older, {}, {})
 
 
-def set_number(name: str, value: float) -> Callable[[Path], None]:
+def set_number(name: str, value: float | None) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
         document = json.loads((folder / "avatar.json").read_text())
         document["wrinkles"][name] = value
@@ -171,6 +202,10 @@ DAMAGES = {
     "map of 8 bits": (eight_bits, "wrinkles_expanded.png has the wrong"),
     "map too small": (smaller, "wrinkles_compressed.png is 64 x 64"),
     "gain of another head": (set_array("line_gain", lambda gain: gain[:-1]), "line_gain has the shape"),
+    "detail of another head": (set_array("detail_gain", lambda gain: gain[:-1]), "detail_gain has the shape"),
+    "detail cut": (set_array("detail_texture", lambda image: image[:-1]), "detail_texture is not an image"),
+    "detail in floats": (set_array("detail_confidence", np.float32), "detail_confidence is not an image"),
+    "detail without weights": (set_number("detail_weights", None), "learned detail are not both there"),
     "anchor unknown": (set_array("anchor_landmarks", lambda numbers: numbers + 478), "points beyond"),
     "anchor nowhere": (set_array("anchors", lambda points: points * np.float32("nan")), "not numbers"),
 }

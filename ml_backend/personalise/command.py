@@ -35,6 +35,9 @@ def add_folder_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--leave-out", action="append", default=[], metavar="PHOTO", help="leave it out (repeatable)")
     parser.add_argument("--recognition", type=Path, metavar="FILE", help="your face recogniser, a TorchScript file")
     parser.add_argument("--no-adapters", action="store_true", help="keep the shared networks: faster, less personal")
+    parser.add_argument(
+        "--offsets", action="store_true", help="also move single vertices where four photos or more agree"
+    )
     parser.add_argument("--texture-size", type=int, default=2048, metavar="PX", help="default 2048, at most 4096")
     parser.add_argument("--displacement-size", type=int, default=1024, metavar="PX", help="default 1024, at most 4096")
     parser.add_argument(
@@ -100,7 +103,7 @@ def _options(arguments: argparse.Namespace, models: LoadedModels) -> FolderOptio
         name=arguments.name,
         wrinkle_age=arguments.wrinkle_age,
     )
-    return FolderOptions(curation, avatar, None if arguments.no_adapters else AdapterTraining())
+    return FolderOptions(curation, avatar, None if arguments.no_adapters else AdapterTraining(), arguments.offsets)
 
 
 def _show_progress(stage: FolderStage, text: str, fraction: float) -> None:

@@ -16,6 +16,7 @@ from ml_backend.loaded_models import LoadedModels
 from ml_backend.one_thread import one_thread
 from ml_backend.personalise.face_readings import FaceReader, FaceReading, PhotoReading, scaled_face, scaled_start
 from ml_backend.personalise.folder_images import list_images
+from ml_backend.personalise.kept_readings import KeptReadings
 from ml_backend.personalise.person_identity import PersonFound, find_person
 from ml_backend.personalise.photo_judgement import JudgementLimits, PhotoFigures, Verdict
 from ml_backend.personalise.spread_choice import choose_spread
@@ -101,6 +102,7 @@ def curate(
     models: LoadedModels,
     options: CurationOptions = CurationOptions(),
     progress: Callable[[str, float], None] = lambda _text, _fraction: None,
+    kept: KeptReadings | None = None,
 ) -> Curation:
     """Judge the images of a folder.
 
@@ -108,6 +110,7 @@ def curate(
 
     Args:
         progress: called before each file with a text and the fraction done; may raise `Cancelled`.
+        kept: what was read before; photos that have not changed since are not read again.
 
     Raises:
         LikenessError: the folder holds no images, or a model cannot be loaded. A bad image is no error.
@@ -116,11 +119,13 @@ def curate(
     progress("loading the models", 0.0)
     reader = FaceReader(models, options.limits, VIEW_SIDE_PX, options.recognition)
     _check_person(options, models)
+    kept = KeptReadings() if kept is None else kept
+    kept.begin(images, (options.limits, options.recognition))
     readings = []
     with one_thread():
         for number, image in enumerate(images):
             progress(f"looking at {image.name}", number / len(images))
-            readings.append(reader.read(image))
+            readings.append(kept.read(image, reader))
     progress("choosing the photos", 1.0)
     return judge_readings(readings, options)
 

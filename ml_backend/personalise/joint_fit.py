@@ -60,9 +60,10 @@ PHOTOMETRIC_ITERATIONS = 3
 ALONE_ITERATIONS = 10
 # iterations of a photo's own unknowns once the identity is known
 OWN_ITERATIONS = 8
-# The shape's deviation (SHAPE_SIGMA) is that of one photo's fit. A tighter one, and less say for photos whose errors are alike, suits
-# renders (five people, 8 photos each, surface 0.80 instead of 0.82 mm) but not real faces (held-out landmarks of a
-# video 2.07% instead of 1.88%).
+# SHAPE_SIGMA is that of one photo's fit. A tighter one, and less say for photos whose errors are alike, suits renders
+# (five people, 8 photos each, surface 0.80 instead of 0.82 mm) but not real faces (held-out landmarks of a video 2.07%
+# instead of 1.88%).
+
 # A photo that would gain this many times as much by an identity of its own as the median photo has lost most of its
 # say. A person's own photos reach 5 times (40 rendered ones); at 4 such a photo lost its say altogether.
 DOUBTFUL_GAIN = 8.0

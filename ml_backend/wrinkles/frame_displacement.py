@@ -78,7 +78,7 @@ class FrameModel:
             maps = self.learned
             said = maps.change_m(torch.from_numpy(tension))
             said -= weights.compressed * maps.compressed_m + weights.expanded * maps.expanded_m
-            missed += self._detail_gain * said
+            missed += self.detail_gain * said
         played = self.neutral_m + weights.compressed * self.compressed_m + weights.expanded * self.expanded_m
         return np.clip(played + missed, -MAX_DISPLACEMENT_M, MAX_DISPLACEMENT_M).astype(np.float32)
 
@@ -197,7 +197,7 @@ class FrameModel:
         return distil_person(person, WrinkleScale(*self._full), samples, wrinkles.size_px)
 
     @cached_property
-    def _detail_gain(self) -> np.ndarray:
+    def detail_gain(self) -> np.ndarray:
         """(N, N) how far the learned detail counts."""
         gain = np.zeros(self.texels.size_px**2, np.float32)
         of_vertex = self.package.wrinkles.detail.gain

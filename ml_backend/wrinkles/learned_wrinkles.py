@@ -41,6 +41,11 @@ class LearnedWrinkles:
     size_px: int
 
     @cached_property
+    def weight(self) -> np.ndarray:
+        """(M, M) float32 0-1, where the student speaks: on the face, fading at its border."""
+        return place_in_map(np.zeros_like(self.person.window.skin), self.person.window, self.size_px).weight
+
+    @cached_property
     def rest_m(self) -> np.ndarray:
         """(M, M) float32 metres at rest."""
         return self._placed(self.maps.neutral)

@@ -188,6 +188,28 @@ def print_detail(arguments: argparse.Namespace) -> None:
     print_table("Learned head and detail of one image: milliseconds, the median of many", header, rows)
 
 
+def print_personal(arguments: argparse.Namespace) -> None:
+    from ml_backend.loaded_models import LoadedModels
+    from ml_backend.synthetic.sample import SyntheticFaces
+    from tests.bench.personal_accuracy import PEOPLE, person_errors
+
+    models = LoadedModels()
+    faces = SyntheticFaces(models.head(None), models.albedo, PEOPLE)
+    found = [person_errors(person, faces, models) for person in range(2 if arguments.quick else 20)]
+    people = [errors for errors in found if errors is not None]
+
+    def rows(name: str) -> list[list[str]]:
+        ways = getattr(people[0], name)
+        return [[way, f"{np.mean([getattr(person, name)[way] for person in people]):.2f}"] for way in ways]
+
+    of = f"{len(people)} synthetic people, 8 images each to learn from, 4 held out"
+    print_table(f"Neutral face after rigid alignment, mean; {of}", ["way", "mm"], rows("surface_mm"))
+    print_table(f"Landmarks of held-out images by the tracker; {of}", ["way", "%"], rows("landmark_percent"))
+    detail = {way: np.mean([person.detail[way] for person in people], 0) for way in people[0].detail}
+    shown = [[way, f"{figures[0]:.3f}", f"{figures[1]:.4f}"] for way, figures in detail.items()]
+    print_table(f"Displacement of unseen expressions; {of}", ["network", "correlation", "error, mm"], shown)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "speed": print_speed,
     "tracker": print_tracker,
@@ -198,6 +220,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "rendering": print_rendering,
     "learned": print_learned,
     "detail": print_detail,
+    "personal": print_personal,
 }
 
 if __name__ == "__main__":
