@@ -44,6 +44,19 @@ while True:
         crop = str(folder / "package" / "thumbnail.png")
         faces = [{"number": n + 1, "crop": crop, "box_px": [0, 0, 9, 9]} for n in range(count)]
         say(type="done", job=job, result={"faces": faces})
+    elif kind == "judge_folder":
+        names = sorted(path.name for path in pathlib.Path(message["folder"]).iterdir())
+        thumbnails = pathlib.Path(message["thumbnails"])
+        thumbnails.mkdir(parents=True)
+        photos = []
+        for number, name in enumerate(names):
+            shutil.copy(folder / "package" / "thumbnail.png", thumbnails / f"{number}.png")
+            chosen = message["choice"]["overruled"].get(name, name.startswith("good"))
+            photos.append({
+                "name": name, "verdict": "used" if chosen else "blurred", "sentence": f"Why {name}.", "sure": 0.9,
+                "thumbnail": f"{number}.png", "chosen": chosen, "usable": not name.startswith("wall"),
+            })
+        say(type="done", job=job, result={"photos": photos, "sentences": ["The count.", "Please look at the list."]})
     elif kind == "check_head":
         words = "A FLAME head with 5023 vertices."
         result = {"name": "flame", "num_vertices": 5023, "num_shape": 300, "num_expression": 100, "words": words}
@@ -51,8 +64,10 @@ while True:
     elif (folder / "fail").exists():
         say(type="failed", job=job, code="no_face", message="No face was found.", hint="Choose another photo.")
     else:
-        shutil.copytree(folder / "package", message["package"])
+        personal = folder / "personal"
+        shutil.copytree(personal if kind == "folder" and personal.is_dir() else folder / "package", message["package"])
         result = {"package": message["package"], "timings_s": {}, "faces_found": 1}
+        result |= {"photos_used": 2, "landmark_error_percent": 1.5}
         say(type="done", job=job, result=result)
 """
 

@@ -133,8 +133,8 @@ def test_a_package_that_was_moved_is_found_again(stage, head):
 
 def test_buttons_are_grey_without_an_avatar(stage):
     names = ("view_from_photo", "reload_texture", "export_neutral", "reload_neutral", "reveal_package", "find_package")
-    assert not any(getattr(bpy.ops.likeness, name).poll() for name in names)
-    assert not bpy.ops.likeness.folder.poll()
+    assert not any(getattr(bpy.ops.likeness, name).poll() for name in (*names, "personalise_folder"))
+    assert bpy.ops.likeness.folder.poll()
 
 
 def test_an_image_object_becomes_an_avatar(stage):

@@ -78,7 +78,7 @@ def test_avatar_says_how_good_it_is(stage):
     stage.finish()
     page = drawn(panels.LIKENESS_PT_avatar)
     assert page.labels == ["Fit: good"]
-    assert page.buttons == ["likeness.view_from_photo"]
+    assert page.buttons == ["likeness.view_from_photo", "likeness.personalise_folder"]
     details = drawn(panels.LIKENESS_PT_avatar_details)
     assert {"Landmark error: 2.0% of the eye distance", "Photo: photo.jpg", "Face 1 of 1"} <= set(details.labels)
 

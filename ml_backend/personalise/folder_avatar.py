@@ -118,18 +118,19 @@ def make_folder_avatar(
         joint_options = JointFitOptions(use_offsets=options.offsets)
         within = steps.within(FolderStage.FIT_HEAD)
         joint = fit_jointly(views, models.head(None), models.albedo, joint_options, within)
-        head = personal_head(models.head(None), joint.offsets_m)
-        networks = _adapted(views, joint, head, models, options, steps)
-        with torch.no_grad():
-            texture = bake_views(
-                [TextureView(view.pixels, view.face, fit) for view, fit in zip(views, joint.fits, strict=True)],
-                head, models.albedo, options.avatar.texture_px,
-                lambda fraction: steps.enter(FolderStage.BAKE_TEXTURE, "", fraction),
-            )  # fmt: skip
-            shown = texture.reference
-            source = read_photo(judged[views[shown].name].path, VIEW_SIDE_PX)
-            steps.enter(FolderStage.BAKE_DISPLACEMENT, "", 0.0)
-            wrinkles = _wrinkles(views[shown], head, joint, texture, networks, source.sha256, options.avatar, models)
+    head = personal_head(models.head(None), joint.offsets_m)
+    # training gains from all threads, the many small steps of the other stages do not
+    networks = _adapted(views, joint, head, models, options, steps)
+    with one_thread(), torch.no_grad():
+        texture = bake_views(
+            [TextureView(view.pixels, view.face, fit) for view, fit in zip(views, joint.fits, strict=True)],
+            head, models.albedo, options.avatar.texture_px,
+            lambda fraction: steps.enter(FolderStage.BAKE_TEXTURE, "", fraction),
+        )  # fmt: skip
+        shown = texture.reference
+        source = read_photo(judged[views[shown].name].path, VIEW_SIDE_PX)
+        steps.enter(FolderStage.BAKE_DISPLACEMENT, "", 0.0)
+        wrinkles = _wrinkles(views[shown], head, joint, texture, networks, source.sha256, options.avatar, models)
     steps.enter(FolderStage.WRITE_PACKAGE, "", 0.0)
     photo = judged[views[shown].name]
     avatar = FittedAvatar(
