@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar, Union, get_args
 
+from .folder_messages import FolderAvatarRequest, FolderAvatarResult, JudgedFolder, JudgeFolderRequest
 from .typed_json import JsonMismatch, decode, encode
 
 PROTOCOL = 1
@@ -184,11 +185,13 @@ class WrinklesRequest:
 
 
 # typing.Union: these are evaluated when the module loads, also by a Python that is too old and must be told so
-Request = Union[PhotoRequest, FacesRequest, HeadRequest, CheckHeadRequest, WrinklesRequest]  # noqa: UP007
-JobResult = Union[PhotoResult, FacesResult, HeadResult, CheckHeadResult, WrinklesResult]  # noqa: UP007
-_REQUESTS: dict[str, type] = {
-    request.kind: request for request in (PhotoRequest, FacesRequest, HeadRequest, CheckHeadRequest, WrinklesRequest)
-}
+Request = Union[  # noqa: UP007
+    PhotoRequest, FacesRequest, HeadRequest, CheckHeadRequest, WrinklesRequest, JudgeFolderRequest, FolderAvatarRequest
+]
+JobResult = Union[  # noqa: UP007
+    PhotoResult, FacesResult, HeadResult, CheckHeadResult, WrinklesResult, JudgedFolder, FolderAvatarResult
+]
+_REQUESTS: dict[str, type] = {request.kind: request for request in get_args(Request)}
 
 # --- to the worker ----------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,10 @@ class LIKENESS_PG_avatar(bpy.types.PropertyGroup):
     created: StringProperty()
     version: StringProperty()
     has_photo: BoolProperty()
+    # of an avatar of a folder: photos that were used, and all; 0 for one of a single photo
+    photos_used: IntProperty()
+    photos_found: IntProperty()
+    photos_error: FloatProperty()
 
 
 def mark_objects(avatar: AvatarObjects, avatar_id: str, description: AvatarDescription, package: Path) -> None:
@@ -54,17 +58,35 @@ def mark_objects(avatar: AvatarObjects, avatar_id: str, description: AvatarDescr
 
 
 def _describe(properties: LIKENESS_PG_avatar, description: AvatarDescription) -> None:
-    provenance, quality = description.provenance, description.quality
+    provenance = description.provenance
     properties.head_name, properties.head_licence = provenance.head.name, provenance.head.licence
-    properties.created, properties.version = provenance.created[:10], provenance.version
     properties.has_photo = provenance.photo is not None
+    _describe_making(properties, description)
     if provenance.photo is None:
         return
     properties.photo_name = provenance.photo.original_name
     properties.photo_size = description.camera.image_size_px
     properties.faces_found, properties.face_used = provenance.photo.faces_found, provenance.photo.face_used
+
+
+def describe_again(head: bpy.types.Object, description: AvatarDescription) -> None:
+    """Write what another package of the same avatar changes: its camera goes on showing the photo that it showed.
+
+    Args:
+        head: of the avatar; description: of the package.
+    """
+    _describe_making(head.likeness, description)
+
+
+def _describe_making(properties: LIKENESS_PG_avatar, description: AvatarDescription) -> None:
+    provenance, quality = description.provenance, description.quality
+    properties.created, properties.version = provenance.created[:10], provenance.version
     properties.quality_words, properties.landmark_error = quality.words, quality.landmark_error_percent
     properties.warnings = "\n".join(quality.warnings)
+    photos = provenance.folder
+    errors = [photo.landmark_error_percent for photo in photos if photo.landmark_error_percent is not None]
+    properties.photos_used, properties.photos_found = len(errors), len(photos)
+    properties.photos_error = sum(errors) / max(1, len(errors))
 
 
 def head_of(item: bpy.types.Object | None) -> bpy.types.Object | None:
@@ -78,6 +100,11 @@ def head_of(item: bpy.types.Object | None) -> bpy.types.Object | None:
     if item.likeness.role == HEAD:
         return item
     return next(iter(_parts_near(item, HEAD)), None)
+
+
+def head_of_uid(head_uid: int) -> bpy.types.Object | None:
+    """The object of a session uid; objects of a file that was closed are found no more."""
+    return next((item for item in bpy.data.objects if item.session_uid == head_uid), None)
 
 
 def camera_of(head: bpy.types.Object) -> bpy.types.Object | None:

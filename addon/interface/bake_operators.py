@@ -21,13 +21,13 @@ from ..wrinkles.exact_frames import ExactFrames, exact_image, remove_exact_frame
 from ..wrinkles.frame_states import collect_states
 from .active_avatar import active_avatar
 from .avatar_operators import existing_package
+from .avatar_properties import head_of_uid
 from .bake_folder import bake_folder, bake_owner
 from .expression_operators import ExpressionOperator, words
 from .guarded_operator import FINISHED, GuardedOperator
 from .orders import BakeOrder
 from .redraw import redraw_panels
 from .session import session
-from .show_finished_bake import head_of_uid
 from .texts import TEXTS, text
 from .user_folders import cache_folder
 from .wrinkle_operators import wrinkled_avatar

@@ -98,22 +98,6 @@ def image_path(context: bpy.types.Context) -> str:
     return active.data.filepath
 
 
-class LIKENESS_OT_folder(GuardedOperator, bpy.types.Operator):
-    bl_idname = "likeness.folder"
-    bl_label = TEXTS["folder"]
-    bl_description = TEXTS["folder.tip"]
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Not yet."""
-        cls.poll_message_set(text("folder.poll"))
-        return False
-
-    def perform(self, context: bpy.types.Context) -> set[str]:
-        """Not reached while `poll` says no."""
-        raise LikenessError("folder", text("folder.poll"))
-
-
 class LIKENESS_OT_add_head(GuardedOperator, bpy.types.Operator):
     bl_idname = "likeness.add_head"
     bl_label = TEXTS["head"]
@@ -146,4 +130,4 @@ class LIKENESS_FH_photo(bpy.types.FileHandler):
         return context.area is not None and context.area.type == "VIEW_3D"
 
 
-CLASSES = (LIKENESS_OT_photo, LIKENESS_OT_image_object, LIKENESS_OT_folder, LIKENESS_OT_add_head, LIKENESS_FH_photo)
+CLASSES = (LIKENESS_OT_photo, LIKENESS_OT_image_object, LIKENESS_OT_add_head, LIKENESS_FH_photo)

@@ -8,6 +8,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
 
 from ..exchange.errors import LikenessError
+from ..exchange.folder_messages import FolderAvatarOptions, FolderChoice
 from ..exchange.worker_messages import PhotoOptions
 from .orders import AvatarSettings, ImportOptions
 from .preferences import preference_values
@@ -21,7 +22,10 @@ _MOST_FACES = 32
 # as the backend: the longest lens that is made; 0 = from the photo
 _LONGEST_FOCAL_MM = 1500.0
 _SHORTEST_FOCAL_MM = 5.0
+# more do not make the head better, and every one costs time
+_MOST_PHOTOS = 200
 MADE_OPTIONS = ("head_model", "texture_px", "face", "camera", "focal_mm", "wrinkle_age")
+FOLDER_OPTIONS = ("with_subfolders", "most_photos", "adapters")
 BUILT_OPTIONS = ("photo_camera", "photo_light", "photo_expression", "match_render", "at_cursor")
 
 
@@ -41,6 +45,18 @@ class MadeOptions:
     face: IntProperty(min=0, max=_MOST_FACES, **_words("option.face"))
     camera: EnumProperty(items=_items("option.camera", _CAMERAS), **_words("option.camera"))
     focal_mm: FloatProperty(min=0, max=_LONGEST_FOCAL_MM, precision=0, **_words("option.focal"))
+    wrinkle_age: FloatProperty(
+        default=PhotoOptions.wrinkle_age, min=0, max=1, subtype="FACTOR", **_words("option.wrinkle_age")
+    )
+
+
+class FolderOptions:
+    """Mixin: how an avatar of many photos is made; always of the open head."""
+
+    with_subfolders: BoolProperty(default=False, **_words("option.subfolders"))
+    most_photos: IntProperty(default=FolderChoice.most_photos, min=2, max=_MOST_PHOTOS, **_words("option.most_photos"))
+    adapters: BoolProperty(default=True, **_words("option.adapters"))
+    texture_px: EnumProperty(items=_TEXTURE_ITEMS, default="2048", **_words("option.texture"))
     wrinkle_age: FloatProperty(
         default=PhotoOptions.wrinkle_age, min=0, max=1, subtype="FACTOR", **_words("option.wrinkle_age")
     )
@@ -94,6 +110,12 @@ def avatar_settings(options: MadeOptions) -> AvatarSettings:
     )
 
 
+def folder_settings(options: FolderOptions, name: str) -> FolderAvatarOptions:
+    """How an avatar of many photos is made, for the worker."""
+    age = round(options.wrinkle_age, 4)
+    return FolderAvatarOptions(name, int(options.texture_px), wrinkle_age=age, adapters=options.adapters)
+
+
 def import_options(options: BuiltOptions) -> ImportOptions:
     """What is built around it."""
     return ImportOptions(**{name: getattr(options, name) for name in BUILT_OPTIONS})
@@ -115,4 +137,12 @@ def draw_built_options(layout: bpy.types.UILayout, options: BuiltOptions) -> Non
     column = layout.column()
     column.use_property_split, column.use_property_decorate = True, False
     for name in BUILT_OPTIONS:
+        column.prop(options, name)
+
+
+def draw_folder_options(layout: bpy.types.UILayout, options: FolderOptions) -> None:
+    """Draw them in the file browser."""
+    column = layout.column()
+    column.use_property_split, column.use_property_decorate = True, False
+    for name in (*FOLDER_OPTIONS, "texture_px", "wrinkle_age"):
         column.prop(options, name)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import bpy
 
 from ..exchange.errors import LikenessError
+from .avatar_properties import head_of_uid
 from .orders import FinishedAvatar
 from .texts import text
 
@@ -33,7 +34,9 @@ def import_finished(avatar: FinishedAvatar) -> str:
 
 
 def run_import(window: bpy.types.Window, avatar: FinishedAvatar) -> None:
-    """Run the import operator in a window, as if the artist had: with its undo step and Adjust Last Operation.
+    """Run the operator in a window, as if the artist had: with its undo step and, for an import, Adjust Last Operation.
+
+    The head that the package was made for takes it over; where it is gone, or there was none, it becomes a new avatar.
 
     Raises:
         LikenessError: the package cannot be built; the scene is as it was.
@@ -41,9 +44,14 @@ def run_import(window: bpy.types.Window, avatar: FinishedAvatar) -> None:
     with bpy.context.temp_override(**_view_override(window)):
         try:
             # the second argument asks for the undo step, which scripts do not get otherwise
-            bpy.ops.likeness.import_package(
-                "EXEC_DEFAULT", True, filepath=str(avatar.package), **asdict(avatar.options)
-            )
+            if avatar.head_uid and head_of_uid(avatar.head_uid) is not None:
+                bpy.ops.likeness.update_avatar(
+                    "EXEC_DEFAULT", True, head_uid=str(avatar.head_uid), filepath=str(avatar.package)
+                )
+            else:
+                bpy.ops.likeness.import_package(
+                    "EXEC_DEFAULT", True, filepath=str(avatar.package), **asdict(avatar.options)
+                )
         except RuntimeError as error:
             # what the operator reported as an error
             reason = str(error).removeprefix("Error: ").strip()

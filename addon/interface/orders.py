@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..exchange.errors import LikenessError
+from ..exchange.folder_messages import FolderAvatarOptions, FolderChoice, JudgedFolder
 from ..exchange.worker_messages import FaceCrop, PhotoOptions
 
 
@@ -64,15 +65,52 @@ class Order:
     scene_uid: int
 
 
+@dataclass(frozen=True)
+class FolderOrder:
+    """An avatar of the photos of a folder.
+
+    Attributes:
+        folder: of the photos.
+        choice: which of them; settings: how.
+        options: what is built in the end.
+        scene_uid: session uid of the scene that asked.
+        head_uid: session uid of the head that shall become the avatar; 0 for a new one.
+    """
+
+    folder: Path
+    choice: FolderChoice
+    settings: FolderAvatarOptions
+    options: ImportOptions
+    scene_uid: int
+    head_uid: int = 0
+
+
+@dataclass(frozen=True)
+class FolderReview:
+    """A judged folder that the artist looks through; the thumbnails lie in a folder of the cache."""
+
+    order: FolderOrder
+    judged: JudgedFolder
+    thumbnails: Path
+
+
 @dataclass
 class FinishedAvatar:
-    """A package that waits to come into the scene; `wait` is the text key of the reason, empty before the first try."""
+    """A package that waits to come into the scene.
+
+    Attributes:
+        package: its folder; name: for people.
+        scene_uid: of the scene that asked; options: what is built around it.
+        wait: the text key of the reason to wait, empty before the first try.
+        head_uid: session uid of the head that takes it over; 0 for a new avatar.
+    """
 
     package: Path
     name: str
     scene_uid: int
     options: ImportOptions
     wait: str = ""
+    head_uid: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from ..worker.job import Job, JobState
 from .active_avatar import may_have_avatar
 from .avatar_properties import head_of
 from .create_options import draw_built_options, draw_made_options
+from .drawn_sentence import draw_sentence
+from .folder_panel import draw_folder_report, draw_folder_review
 from .import_finished import wait_text
 from .orders import Failure, FinishedAvatar
 from .pictures import picture_icon
@@ -18,10 +20,6 @@ from .session import Session, has_session, session
 from .texts import CONTEXT, TEXTS, duration_text, text
 
 _PICTURE_SCALE = 6.0
-# the mean width of the interface's letters at scale 1, by eye; the margins of boxes and icons in such letters
-_LETTER_PX = 7.0
-_MARGIN_LETTERS = 6
-_SHORTEST_LINE = 24
 _CLOSED = frozenset({"DEFAULT_CLOSED"})
 # the button that mends a failure, by the beginning of the error's code
 _MENDED_BY = {
@@ -88,6 +86,8 @@ class LIKENESS_PT_create(LikenessPanel, bpy.types.Panel):
         _draw_jobs(layout, now)
         for choice in now.choices:
             _draw_choice(layout, choice)
+        if now.review is not None and now.review.order.scene_uid == context.scene.session_uid:
+            draw_folder_review(layout, now.review, context.region.width)
         for avatar in now.finished:
             if avatar.wait:
                 _draw_finished(layout, avatar)
@@ -128,10 +128,12 @@ class LIKENESS_PT_avatar(LikenessPanel, bpy.types.Panel):
                 layout.template_icon(icon, scale=_PICTURE_SCALE)
             layout.label(text=text("avatar.quality", words=avatar.quality_words), translate=False)
             for warning in avatar.warnings.splitlines():
-                _draw_sentence(layout, warning, context.region.width, "ERROR")
+                draw_sentence(layout, warning, context.region.width, "ERROR")
             layout.operator("likeness.view_from_photo", icon="VIEW_CAMERA")
-        else:
+        elif not avatar.photos_used:
             layout.label(text=text("avatar.no_photo"), translate=False)
+        draw_folder_report(layout, avatar)
+        layout.operator("likeness.personalise_folder", icon="FILE_FOLDER")
 
 
 class LIKENESS_PT_avatar_details(LikenessPanel, bpy.types.Panel):
@@ -248,29 +250,11 @@ def _draw_failure(layout: bpy.types.UILayout, failure: Failure) -> None:
     row.operator("likeness.dismiss", text="", icon="X").key = ""
     width = bpy.context.region.width if bpy.context.region is not None else 0
     for sentence in (failure.error.message, failure.error.hint):
-        _draw_sentence(box, sentence, width)
+        draw_sentence(box, sentence, width)
     code = failure.error.code
     mending = next((operator for start, operator in _MENDED_BY.items() if code.startswith(start)), None)
     if mending is not None:
         box.operator(mending, text=text(_LABEL_OF[mending]), translate=False)
-
-
-def _draw_sentence(layout: bpy.types.UILayout, sentence: str, width_px: int, icon: str = "NONE") -> None:
-    """A sentence over as many lines as the sidebar's width asks for."""
-    # a Blender without a window has a scale of 0
-    scale = bpy.context.preferences.system.ui_scale or 1.0
-    letters = max(_SHORTEST_LINE, int(width_px / (_LETTER_PX * scale)) - _MARGIN_LETTERS)
-    column = layout.column(align=True)
-    column.scale_y = 0.8
-    line, lines = "", []
-    for word in sentence.split():
-        if line and len(line) + len(word) + 1 > letters:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}".strip()
-    for number, shown in enumerate([*lines, line] if line else lines):
-        column.label(text=shown, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE", translate=False)
 
 
 CLASSES = (LIKENESS_PT_create, LIKENESS_PT_options, LIKENESS_PT_avatar, LIKENESS_PT_avatar_details)

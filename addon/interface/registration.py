@@ -15,6 +15,8 @@ from . import (
     expression_operators,
     expression_panel,
     face_picker,
+    folder_list,
+    folder_operators,
     import_operators,
     job_operators,
     motion_operators,
@@ -44,6 +46,8 @@ CLASSES = (
     *import_operators.CLASSES,
     *face_picker.CLASSES,
     *avatar_operators.CLASSES,
+    *folder_list.CLASSES,
+    *folder_operators.CLASSES,
     *expression_operators.CLASSES,
     *motion_operators.CLASSES,
     *wrinkle_operators.CLASSES,
@@ -65,6 +69,7 @@ def register() -> None:
     bpy.types.Object.likeness = PointerProperty(type=LIKENESS_PG_avatar)
     bpy.types.Scene.likeness = PointerProperty(type=LIKENESS_PG_create)
     bpy.types.Scene.likeness_posing = PointerProperty(type=LIKENESS_PG_posing)
+    bpy.types.WindowManager.likeness_folder = PointerProperty(type=folder_list.LIKENESS_PG_folder)
     open_pictures()
     open_session(start_chosen_worker, chosen_environment).ask_with(face_picker.ask_for_faces)
     wrinkle_operators.follow_undo()
@@ -81,6 +86,7 @@ def unregister() -> None:
     wrinkle_operators.forget_undo()
     close_session()
     close_pictures()
+    del bpy.types.WindowManager.likeness_folder
     del bpy.types.Scene.likeness_posing
     del bpy.types.Scene.likeness
     del bpy.types.Object.likeness

@@ -19,11 +19,11 @@ from ..exchange.worker_messages import (
     CheckHeadRequest,
     CheckHeadResult,
     FacesRequest,
-    FacesResult,
     HeadOptions,
     HeadRequest,
     PhotoOptions,
     PhotoRequest,
+    Request,
     WrinklesRequest,
 )
 from ..worker.job import Job, JobState
@@ -33,7 +33,7 @@ from .background_work import BackgroundWork, Work
 from .cache_content import empty_folder, folder_size
 from .failure_log import log_failure
 from .import_finished import import_finished
-from .orders import BakeOrder, FaceChoice, Failure, FinishedAvatar, FinishedBake, Order
+from .orders import BakeOrder, FaceChoice, Failure, FinishedAvatar, FinishedBake, FolderReview, Order
 from .redraw import redraw_panels
 from .show_finished_bake import show_finished_bake
 from .texts import size_text, text
@@ -57,6 +57,7 @@ class Session:
         queue: of jobs; work: in threads.
         finished: avatars that wait to come into the scene; choices: photos with several faces.
         bakes: baked wrinkles that wait to be shown.
+        review: a judged folder that the artist looks through.
         failure: the last one that was not dismissed.
         backend_error: why no backend can be started; None where one is chosen.
         status: short texts of the preferences by key (backend, flame, cache, environment).
@@ -72,7 +73,8 @@ class Session:
         self.choices: list[FaceChoice] = []
         self.failure: Failure | None = None
         self.status: dict[str, str] = {}
-        self._orders: dict[str, Order] = {}
+        self.review: FolderReview | None = None
+        self._on_end: dict[str, Callable[[Job], None]] = {}
         self._places: dict[str, Path] = {}
         self._bake_orders: dict[str, BakeOrder] = {}
         self._on_choice: Callable[[FaceChoice], None] | None = None
@@ -96,7 +98,8 @@ class Session:
         # no package is reserved yet, but what cannot be written is said now
         free_package_folder(order.photo.stem, set())
         crops = cache_folder() / "faces" / uuid.uuid4().hex
-        return self._add(FacesRequest(str(order.photo), str(crops)), text("faces.title", name=order.photo.stem), order)
+        request, title = FacesRequest(str(order.photo), str(crops)), text("faces.title", name=order.photo.stem)
+        return self.add(request, title, lambda job: self._end_faces(order, job))
 
     def order_head(self, order: Order, name: str) -> Job:
         """Make the head model alone.
@@ -104,15 +107,14 @@ class Session:
         Raises:
             LikenessError: there is no place for the package.
         """
-        folder = free_package_folder(name, set(self._places.values()))
+        folder = self.free_package_folder(name)
         request = HeadRequest(str(folder), HeadOptions(order.settings.head, name, order.settings.texture_px))
-        return self._add(request, name, order, folder)
+        return self.add(request, name, lambda job: self._end_avatar(order, job), folder)
 
     def order_bake(self, order: BakeOrder, request: WrinklesRequest, title: str) -> Job:
         """Bake exact wrinkles."""
-        job = self.queue.add(request, title)
+        job = self.add(request, title, self._end_bake)
         self._bake_orders[job.id] = order
-        self.run_timer()
         return job
 
     def bake_folders(self, but_of: int) -> set[Path]:
@@ -123,7 +125,7 @@ class Session:
     def check_head(self, path: str) -> None:
         """Have a head file checked; the outcome stands in `status` under "flame"."""
         self.status["flame"] = text("preferences.flame.checking")
-        self._add(CheckHeadRequest(path), text("preferences.flame.title", name=Path(path).name), None)
+        self.add(CheckHeadRequest(path), text("preferences.flame.title", name=Path(path).name), self._end_check)
 
     def choose_faces(self, key: str, numbers: list[int]) -> None:
         """Answer a question about faces.
@@ -160,8 +162,7 @@ class Session:
         self.finished = [avatar for avatar in self.finished if str(avatar.package) != key]
 
     def _order_face(self, order: Order, face: int, name: str) -> Job:
-        settings = order.settings
-        folder = free_package_folder(name, set(self._places.values()))
+        settings, folder = order.settings, self.free_package_folder(name)
         options = PhotoOptions(
             head=settings.head,
             face=face,
@@ -171,16 +172,26 @@ class Session:
             focal_35mm_mm=settings.focal_35mm_mm,
             wrinkle_age=settings.wrinkle_age,
         )
-        return self._add(PhotoRequest(str(order.photo), str(folder), options), name, order, folder)
+        request = PhotoRequest(str(order.photo), str(folder), options)
+        return self.add(request, name, lambda job: self._end_avatar(order, job), folder)
 
-    def _add(self, request: Any, title: str, order: Order | None, folder: Path | None = None) -> Job:
+    def add(self, request: Request, title: str, on_end: Callable[[Job], None], place: Path | None = None) -> Job:
+        """Put a job into the queue.
+
+        Args:
+            on_end: called when it has ended, however it did; a failure is shown besides.
+            place: the package that it writes.
+        """
         job = self.queue.add(request, title)
-        if order is not None:
-            self._orders[job.id] = order
-        if folder is not None:
-            self._places[job.id] = folder
+        self._on_end[job.id] = on_end
+        if place is not None:
+            self._places[job.id] = place
         self.run_timer()
         return job
+
+    def free_package_folder(self, name: str) -> Path:
+        """As `user_folders.free_package_folder`; none that a job is going to write."""
+        return free_package_folder(name, set(self._places.values()))
 
     # --- the preferences' work ----------------------------------------------------------------------------------------
 
@@ -261,6 +272,7 @@ class Session:
         self.finished.clear()
         self.bakes.clear()
         self.choices.clear()
+        self.review = None
 
     def ask_with(self, open_dialog: Callable[[FaceChoice], None]) -> None:
         """Set what shows a question about faces to the artist."""
@@ -295,17 +307,13 @@ class Session:
     # --- ends of jobs -------------------------------------------------------------------------------------------------
 
     def _end_job(self, job: Job) -> None:
-        order = self._orders.pop(job.id, None)
         self._places.pop(job.id, None)
         if job.state is JobState.FAILED:
             self._fail(job.title, job.error)
-        if isinstance(job.request, CheckHeadRequest):
-            self._end_check(job)
-        elif isinstance(job.request, WrinklesRequest):
-            self._end_bake(job)
-        elif job.state is JobState.DONE and isinstance(job.result, FacesResult):
-            self._end_faces(order, job.result)
-        elif job.state is JobState.DONE:
+        self._on_end.pop(job.id)(job)
+
+    def _end_avatar(self, order: Order, job: Job) -> None:
+        if job.state is JobState.DONE:
             self.finished.append(FinishedAvatar(Path(job.result.package), job.title, order.scene_uid, order.options))
 
     def _end_check(self, job: Job) -> None:
@@ -320,12 +328,14 @@ class Session:
         if job.state is JobState.DONE:
             self.bakes.append(FinishedBake(order, job.title))
 
-    def _end_faces(self, order: Order, result: FacesResult) -> None:
-        if len(result.faces) < 2:
+    def _end_faces(self, order: Order, job: Job) -> None:
+        if job.state is not JobState.DONE:
+            return
+        if len(job.result.faces) < 2:
             # without any face, the job itself says best what is wrong with the photo
             self._try(order.photo.stem, lambda: self._order_face(order, 1, order.photo.stem))
             return
-        choice = FaceChoice(uuid.uuid4().hex, order, result.faces)
+        choice = FaceChoice(uuid.uuid4().hex, order, job.result.faces)
         self.choices.append(choice)
         if self._on_choice is not None:
             self._on_choice(choice)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..exchange.errors import LikenessError
+from .avatar_properties import head_of_uid
 from .import_finished import DONE
 from .orders import FinishedBake
 from .texts import text
@@ -42,11 +43,6 @@ def show_finished_bake(bake: FinishedBake) -> str:
             reason = str(error).removeprefix("Error: ").strip()
             raise LikenessError("bake_not_shown", reason) from error
     return DONE
-
-
-def head_of_uid(head_uid: int) -> bpy.types.Object | None:
-    """The object of a session uid; objects of a file that was closed are found no more."""
-    return next((item for item in bpy.data.objects if item.session_uid == head_uid), None)
 
 
 def _reason_to_wait(window: bpy.types.Window) -> str:

@@ -10,6 +10,7 @@ import bpy
 
 from .animation_texts import ANIMATION_TEXTS
 from .bake_texts import BAKE_TEXTS
+from .folder_texts import FOLDER_TEXTS
 
 CONTEXT = "Likeness"
 
@@ -71,10 +72,6 @@ TEXTS: dict[str, str] = {
     "empty": "Avatar of Image Object",
     "empty.tip": "Make a head avatar of the photo that the active image object shows",
     "empty.poll": "Select an empty that shows an image file",
-    "folder": "Folder as Avatar…",
-    "folder.button": "Folder…",
-    "folder.tip": "Make one avatar of all photos of one person in a folder",
-    "folder.poll": "Making an avatar of many photos comes with a later version",
     "head": "Likeness Head",
     "head.tip": "Add the head model with its rig and expressions, without a photo",
     "head.name": "Head",
@@ -236,6 +233,7 @@ TEXTS: dict[str, str] = {
     "error.place.hint": "Save the .blend in a folder that you may write to.",
     **ANIMATION_TEXTS,
     **BAKE_TEXTS,
+    **FOLDER_TEXTS,
 }
 
 # locale (as in Preferences > Interface > Language) -> (CONTEXT, English text) -> translated text

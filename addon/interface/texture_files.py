@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import bpy
@@ -23,7 +24,7 @@ def reload_images(head: bpy.types.Object, package: Path) -> None:
     Raises:
         LikenessError: a file is missing or no PNG, or the materials use other images; nothing is changed.
     """
-    used = _images_by_file(head)
+    used = images_by_file(head)
     contents = {name: _content(package / name) for name in EDITABLE_FILES}
     for name in EDITABLE_FILES:
         if name not in used:
@@ -35,11 +36,15 @@ def reload_images(head: bpy.types.Object, package: Path) -> None:
         image.reload()
 
 
-def _images_by_file(head: bpy.types.Object) -> dict[str, bpy.types.Image]:
+def images_by_file(head: bpy.types.Object) -> dict[str, bpy.types.Image]:
     """Images of the head's materials by the names of the files they were packed from."""
     trees = [slot.material.node_tree for slot in head.material_slots if slot.material is not None]
     nodes = [node for tree in trees if tree is not None for node in tree.nodes]
-    images = [node.image for node in nodes if node.type == "TEX_IMAGE" and node.image is not None]
+    return images_by_name([node.image for node in nodes if node.type == "TEX_IMAGE" and node.image is not None])
+
+
+def images_by_name(images: Sequence[bpy.types.Image]) -> dict[str, bpy.types.Image]:
+    """Images by the names of the files they were packed from."""
     return {Path(image.filepath_raw.replace("\\", "/")).name: image for image in images}
 
 

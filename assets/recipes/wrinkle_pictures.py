@@ -1,6 +1,7 @@
-"""Draws the pictures of docs/wrinkles.md: expressions with wrinkles off and on, and one that comes and goes.
+"""Draws the pictures of docs/wrinkles.md, expressions with wrinkles off and on and one that comes and goes, and that of
+docs/base_model.md, from photo to detail.
 
-    python -m assets.recipes.wrinkle_pictures PACKAGE --older PACKAGE [--out FOLDER] [--threads N]
+    python -m assets.recipes.wrinkle_pictures PACKAGE --older PACKAGE [--out FOLDER] [--threads N] [--only NAME]
 
 The packages are one person's, made with a lower and a higher `--wrinkle-age`. Cycles renders on the processor.
 """
@@ -19,9 +20,9 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from addon.exchange.avatar_package import AvatarPackage, read_package
+from addon.exchange.avatar_package import THUMBNAIL_FILE, AvatarPackage, read_package
 from addon.expressions.expression import NEUTRAL_EXPRESSION, Expression
 from addon.expressions.presets import of_action_units
 from addon.scene.build_avatar import AvatarObjects, AvatarOptions, build_avatar
@@ -32,10 +33,10 @@ from addon.scene.scene_settings import empty_scene
 from addon.scene.studio import SoftLight, make_studio, studio_view
 from addon.wrinkles.add_wrinkles import wrinkle_modifier
 from addon.wrinkles.modifier_inputs import set_input
-from addon.wrinkles.wrinkle_group import DYNAMIC_WRINKLES
+from addon.wrinkles.wrinkle_group import DYNAMIC_WRINKLES, STRENGTH
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-STRIP_FILE, ANIMATION_FILE = "wrinkles_strip.webp", "wrinkles_smile.webp"
+STRIP_FILE, ANIMATION_FILE, DETAIL_FILE = "wrinkles_strip.webp", "wrinkles_smile.webp", "base_model_detail.webp"
 
 # A small key from the side and above, so that furrows cast shade; the fill only opens the other half of the face.
 RAKING_LIGHT = (
@@ -111,6 +112,26 @@ def draw_animation(package: AvatarPackage, path: Path, threads: int) -> None:
     )  # fmt: skip
 
 
+def draw_detail(package: AvatarPackage, path: Path, threads: int) -> None:
+    """The photo, the coarse head, its detail, and the detail driven to a smile and to raised brows, side by side.
+
+    Args:
+        package: the avatar's, made with the learned networks.
+        path: WebP to write.
+        threads: of the processor.
+    """
+    with Image.open(package.folder / THUMBNAIL_FILE) as thumbnail:
+        photo = ImageOps.fit(thumbnail.convert("RGB"), _PANEL_PX)
+    with _lit_avatar(package, RenderOptions(_STRIP_SAMPLES, threads)) as studio:
+        studio.set_strength(0.0)
+        coarse = studio.shoot(NEUTRAL_EXPRESSION, _PANEL_PX)
+        studio.set_strength(1.0)
+        shown = [studio.shoot(EXPRESSIONS[name], _PANEL_PX) for name in ("Neutral", "Smile", "Brows up")]
+    names = ["Photo", "Coarse", "Detail", "Smile", "Brows up"]
+    sheet = _lay_out([[photo, coarse, *shown]], [package.description.name], names)
+    sheet.save(path, "WEBP", quality=_STRIP_QUALITY, method=6)
+
+
 def strengths() -> list[float]:
     """The expression's strength at each frame of the animation: 0 to 1 and back, starting and ending softly."""
     rise = [_smooth(step / _RISE) for step in range(1, _RISE + 1)]
@@ -134,6 +155,10 @@ class _Studio:
     def set_wrinkles(self, dynamic: float) -> None:
         """0: what the expression brings is left out; the skin at rest stays."""
         set_input(wrinkle_modifier(self.avatar.mesh), DYNAMIC_WRINKLES, dynamic)
+
+    def set_strength(self, strength: float) -> None:
+        """0: neither the skin's detail at rest nor wrinkles."""
+        set_input(wrinkle_modifier(self.avatar.mesh), STRENGTH, strength)
 
     def shoot(self, expression: Expression, size_px: tuple[int, int]) -> Image.Image:
         """The face with an expression."""
@@ -197,11 +222,14 @@ def _lay_out(pictures: Sequence[Sequence[Image.Image]], rows: Sequence[str], col
 
 
 def main(argv: list[str]) -> int:
-    """Draw both pictures; returns the exit status."""
+    """Draw the pictures; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m assets.recipes.wrinkle_pictures", description=__doc__)
     parser.add_argument("package", type=Path, help="the avatar package, as build.py avatar makes it")
     parser.add_argument("--older", type=Path, required=True, help="the same person with a higher --wrinkle-age")
     parser.add_argument("--out", type=Path, default=DOCS, help="folder of the pictures")
+    parser.add_argument(
+        "--only", action="append", choices=(STRIP_FILE, ANIMATION_FILE, DETAIL_FILE), help="one picture (repeatable)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="of the processor")
     arguments = parser.parse_args(argv)
     package, older = read_package(arguments.package), read_package(arguments.older)
@@ -210,12 +238,15 @@ def main(argv: list[str]) -> int:
         Row(f"On, age {package.description.wrinkles.age:g}", package, 1.0),
         Row(f"On, age {older.description.wrinkles.age:g}", older, 1.0),
     ]
-    start = time.perf_counter()
-    draw_strip(rows, arguments.out / STRIP_FILE, arguments.threads)
-    print(f"{STRIP_FILE}: {time.perf_counter() - start:.0f} s", flush=True)
-    start = time.perf_counter()
-    draw_animation(older, arguments.out / ANIMATION_FILE, arguments.threads)
-    print(f"{ANIMATION_FILE}: {time.perf_counter() - start:.0f} s", flush=True)
+    drawings = {
+        STRIP_FILE: lambda path: draw_strip(rows, path, arguments.threads),
+        ANIMATION_FILE: lambda path: draw_animation(older, path, arguments.threads),
+        DETAIL_FILE: lambda path: draw_detail(older, path, arguments.threads),
+    }
+    for name in arguments.only or drawings:
+        start = time.perf_counter()
+        drawings[name](arguments.out / name)
+        print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
     return 0
 
 

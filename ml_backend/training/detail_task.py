@@ -108,10 +108,14 @@ class DetailTask:
 
     def evaluate(self) -> dict[str, float]:
         """Figures on held-out people (`figures`); of photos, whose truth nobody knows, the swap test alone."""
-        results = [_reactions(self.student, batch) for batch in self.stream.held_out_batches(self.device)]
-        gathered = {name: torch.cat([result[name] for result in results]) for name in results[0]}
-        found = figures(gathered, self.animation.skin)
+        found = held_out_figures(self.student, self.stream, self.animation.skin)
         return found if self.config.data.kind == SYNTHETIC else {"swap_ratio": found["swap_ratio"]}
+
+
+def held_out_figures(student: DetailStudent, stream: DetailStream, skin: torch.Tensor) -> dict[str, float]:
+    """`figures` of a student on the held-out people of a stream; skin: (1,1,N,N), on the student's device."""
+    results = [_reactions(student, batch) for batch in stream.held_out_batches(skin.device)]
+    return figures({name: torch.cat([result[name] for result in results]) for name in results[0]}, skin)
 
 
 def _reactions(student: DetailStudent, batch: DetailBatch) -> dict[str, torch.Tensor]:

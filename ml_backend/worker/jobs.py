@@ -8,6 +8,7 @@ from typing import Any
 
 from addon.exchange.avatar_package import read_package
 from addon.exchange.expression_states import read_states
+from addon.exchange.folder_messages import FolderAvatarRequest, JudgeFolderRequest
 from addon.exchange.typed_json import encode
 from addon.exchange.whole_folder import remove_stale_leftovers
 from addon.exchange.worker_messages import (
@@ -30,6 +31,8 @@ from ml_backend.bare_head import BareHeadOptions, make_bare_head
 from ml_backend.loaded_models import LoadedModels
 from ml_backend.pipeline import PipelineOptions, Stage, make_avatar
 from ml_backend.worker.bake_progress import BakeProgress
+from ml_backend.worker.folder_jobs import FolderJobs
+from ml_backend.worker.folder_progress import FolderProgress, FolderStep
 from ml_backend.worker.progress import JobProgress, StageDurations
 from ml_backend.wrinkles.bake_frames import BakeStage, BakeStep, bake_frames
 from ml_backend.wrinkles.frame_displacement import FrameModel
@@ -43,6 +46,9 @@ _STAGES: dict[type, tuple[Stage, ...]] = {
     CheckHeadRequest: (Stage.LOAD_MODELS,),
 }
 _Enter = Callable[[Stage, float], None]
+# what each kind of job's progress takes
+Step = Stage | BakeStep | FolderStep
+Progress = JobProgress | BakeProgress | FolderProgress
 
 
 class JobRunner:
@@ -55,6 +61,7 @@ class JobRunner:
     def __init__(self, device: str) -> None:
         self._models = LoadedModels(device)
         self._durations = StageDurations()
+        self._folders = FolderJobs(self._models)
 
     def load(self) -> None:
         """Load and try out everything that a first photo needs.
@@ -76,8 +83,10 @@ class JobRunner:
         # a grey picture: the networks' first run is the slow one
         self._models.tracker.find_faces(np.full((192, 192, 3), 128, np.uint8))
 
-    def progress_of(self, job_id: str, request: Request) -> JobProgress | BakeProgress:
+    def progress_of(self, job_id: str, request: Request) -> Progress:
         """A job's way through its stages, with the seconds that they are likely to take."""
+        if isinstance(request, JudgeFolderRequest | FolderAvatarRequest):
+            return FolderProgress(job_id)
         choices, head = _choices(request), _head_file(request)
         if isinstance(request, WrinklesRequest):
             return BakeProgress(job_id, {stage: self._durations.expected_s(stage, choices) for stage in BakeStage})
@@ -86,11 +95,11 @@ class JobRunner:
             expected[Stage.LOAD_MODELS] = self._durations.registration_s()
         return JobProgress(job_id, expected)
 
-    def learn(self, request: Request, progress: JobProgress | BakeProgress) -> None:
+    def learn(self, request: Request, progress: Progress) -> None:
         """Remember how long the stages of a job that was done took."""
         self._durations.learn(progress.seconds, _choices(request))
 
-    def run(self, request: Request, enter: Callable[[Stage | BakeStep], None]) -> dict[str, Any]:
+    def run(self, request: Request, enter: Callable[[Step], None]) -> dict[str, Any]:
         """Do a job.
 
         Args:
@@ -104,6 +113,10 @@ class JobRunner:
         """
         if isinstance(request, WrinklesRequest):
             return encode(self._bake_wrinkles(request, enter))
+        if isinstance(request, JudgeFolderRequest):
+            return encode(self._folders.judge(request, enter))
+        if isinstance(request, FolderAvatarRequest):
+            return encode(self._folders.make(request, enter))
         return encode(self._result(request, lambda stage, _fraction: enter(stage)))
 
     def _result(self, request: Request, enter: _Enter) -> JobResult:

@@ -38,11 +38,7 @@ from ml_backend.worker.failures import for_people
 from ml_backend.worker.interrupts import JobInterrupts
 
 if TYPE_CHECKING:
-    from ml_backend.pipeline import Stage
-    from ml_backend.worker.bake_progress import BakeProgress
-    from ml_backend.worker.jobs import JobRunner
-    from ml_backend.worker.progress import JobProgress
-    from ml_backend.wrinkles.bake_frames import BakeStep
+    from ml_backend.worker.jobs import JobRunner, Progress, Step
 
 # pyproject.toml's requires-python
 OLDEST_PYTHON = (3, 11)
@@ -84,7 +80,7 @@ class Worker:
         self._answers = Answers()
         self._inbox = Inbox()
         self._interrupts = JobInterrupts()
-        self._progress: JobProgress | BakeProgress | None = None
+        self._progress: Progress | None = None
         # no progress is told after a job's last word
         self._telling = threading.Lock()
         self._has_news = threading.Event()
@@ -200,7 +196,7 @@ class Worker:
         """Do a job and answer it; the edge at which every failure becomes a message."""
         progress = runner.progress_of(job.job, job.request)
 
-        def enter(stage: Stage | BakeStep) -> None:
+        def enter(stage: Step) -> None:
             with self._interrupts.paused(job.job):
                 progress.enter(stage)
                 self._has_news.set()

@@ -175,10 +175,10 @@ def print_learned(arguments: argparse.Namespace) -> None:
 def print_detail(arguments: argparse.Namespace) -> None:
     from ml_backend.learned.detail_weights import read_student
     from ml_backend.learned.weights_file import read_coarse_encoder
-    from tests.bench.detail_accuracy import held_out_figures, image_times
+    from tests.bench.detail_accuracy import image_times, student_figures
 
     head, albedo, student = load_head(), load_albedo_model(), read_student()
-    figures = held_out_figures(head, albedo, student, 4 if arguments.quick else 32)
+    figures = student_figures(head, albedo, student, 4 if arguments.quick else 32)
     rows = [[name, f"{value:.3f}"] for name, value in figures.items()]
     print_table("Learned detail against the truth, held-out synthetic people", ["figure", "value"], rows)
     times = image_times(arguments.photo, head, albedo, read_coarse_encoder(), student)

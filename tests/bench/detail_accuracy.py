@@ -20,33 +20,29 @@ from ml_backend.learned.person_detail import read_person
 from ml_backend.photo.read_photo import read_photo
 from ml_backend.texture.photo_projection import pose_head
 from ml_backend.tracking.face_tracker import FaceTracker
-from ml_backend.training.detail_task import STUDENT, DetailTask, DetailTraining
+from ml_backend.training.detail_stream import DetailStream
+from ml_backend.training.detail_task import DetailTraining, held_out_figures
 from ml_backend.training.training_config import read_config
 
 CONFIG = Path(__file__).resolve().parents[2] / "ml_backend" / "training" / "configs" / "detail_tiny.toml"
 REPEATS = 20
 
 
-def held_out_figures(head: HeadModel, albedo: AlbedoModel, student: DetailStudent, people: int) -> dict[str, float]:
+@torch.no_grad()
+def student_figures(head: HeadModel, albedo: AlbedoModel, student: DetailStudent, people: int) -> dict[str, float]:
     """The figures of `detail_task.figures` on rendered people that no training has seen, two images of each.
 
     Args:
         head: the student's; albedo: on its layout; people: how many.
     """
     config = read_config(CONFIG, DetailTraining)
+    evaluation = replace(config.evaluation, people=people, window_px=student.config.window_px)
+    run = config.run
     with tempfile.TemporaryDirectory() as folder:
-        config = replace(
-            config,
-            network=student.config,
-            teaching=replace(config.teaching, weights=""),
-            data=replace(config.data, cache=folder),
-            evaluation=replace(config.evaluation, people=people, window_px=student.config.window_px),
-        )
-        task = DetailTask(config, head, albedo, Path(folder))
-        task.networks[STUDENT].load_state_dict(student.state_dict())
-        task.networks.eval()
-        with torch.no_grad():
-            return task.evaluate()
+        data = replace(config.data, cache=folder)
+        stream = DetailStream(data, evaluation, Path(folder), head, albedo, run.seed, run.batch_size)
+        skin = torch.from_numpy(stream.window.skin)[None, None]
+        return held_out_figures(student, stream, skin)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,50 @@
+"""The texts about folders of photos. A part of `texts.TEXTS`."""
+
+from __future__ import annotations
+
+FOLDER_TEXTS: dict[str, str] = {
+    "folder": "Folder as Avatar",
+    "folder.button": "Folder…",
+    "folder.tip": "Make one avatar of all photos of one person in a folder; first they are judged and listed",
+    "folder.queued": "The photos of {name} are being looked at",
+    "folder.none": "Choose the folder that holds the photos.",
+    "folder.title": "{name}, looking at the photos",
+    # options
+    "option.subfolders": "Sub-folders",
+    "option.subfolders.tip": "Look into all folders below as well",
+    "option.most_photos": "Most Photos",
+    "option.most_photos.tip": "How many photos are chosen at most, for spread of view, expression and light",
+    "option.adapters": "Learn the Person",
+    "option.adapters.tip": "Adapt the learned networks to this person: takes longer, and the wrinkles are the person's",
+    # the list
+    "folder.summary": "{name}: {used} of {count} photos are used",
+    "folder.use": "Use",
+    "folder.use.tip": "Whether this photo is used; your choice overrules the verdict",
+    "folder.yours": "your choice",
+    "folder.sure": "{percent}% sure that it is the same person",
+    "folder.again": "Judge Again",
+    "folder.again.tip": "Judge the folder anew with your choices; photos that have been read are not read again",
+    "folder.make": "Make Avatar",
+    "folder.make.tip": "Make the avatar of the photos that are ticked",
+    "folder.close": "Close",
+    "folder.close.tip": "Close this list; nothing is made",
+    "folder.gone": "There is no list of photos any more.",
+    "folder.gone.hint": "Choose the folder again.",
+    "folder.few": "At least two photos are needed.",
+    "folder.few.hint": "Tick more photos, or make an avatar of the one photo.",
+    # an avatar that exists
+    "personalise": "Personalise from Folder…",
+    "personalise.tip": "Look for this avatar's person in a folder of photos, and give the avatar what they show",
+    "personalise.make": "Personalise {name}",
+    "report.used": "Made of {used} photos, of {count} in the folder",
+    "report.error": "Landmark error over all photos: {percent:.1f}%",
+    "update": "Update Avatar",
+    "update.tip": "Give an avatar in the scene the keys and maps of a newer package of the same person",
+    "update.done": "{name} is personalised",
+    "update.gone": "The avatar is not in this file any more.",
+    "update.gone.hint": "Import the new package with File > Import.",
+    "update.mesh": "{name} has another mesh than the new avatar.",
+    "update.mesh.hint": "Import {folder} as an avatar of its own with File > Import.",
+    "update.rig": "The rig of {name} cannot be edited in this scene.",
+    "update.rig.hint": "Show the rig and unlink it from other files, then import {folder} with File > Import.",
+}
