@@ -48,7 +48,7 @@ def test_every_dependency_has_its_line():
 def test_every_shipped_asset_has_its_notice():
     notice = (ROOT / "NOTICE.md").read_text(encoding="utf-8")
     shipped = [path.name for path in (ROOT / "assets").glob("*.safetensors")]
-    assert len(shipped) == 4
+    assert len(shipped) == 6
     for name in shipped:
         assert f"assets/{name}" in notice
     for licence in re.findall(r"`(assets/licences/[^`]+)`", notice):
