@@ -23,7 +23,7 @@ _CHEEK_M = (0.025, -0.02, -0.03)
 _CHEEK_PX = 4
 # red above blue, of 255: a quarter of what skin of any colour has
 _SKIN = 12.0
-# from View from Photo to the header of Expression: past that of Details
+# from Personalise from Folder to the header of Expression: past that of Details
 _EXPRESSION_PX = 61
 # from Key Expression up to the header of Avatar, when only Expression is unfolded
 _AVATAR_PX = 55
@@ -160,7 +160,7 @@ def _undo_and_redo(play: Play, window: BlenderWindow, before: dict) -> None:
 
 def _show_an_expression(play: Play, window: BlenderWindow) -> None:
     """Unfold Expression and its Presets, which folds the panels above, and press one."""
-    x, y = window.find_button("likeness.view_from_photo")
+    x, y = window.find_button("likeness.personalise_folder")
     play.screen.click(x, y + _EXPRESSION_PX, "ctrl")
     x, y = window.wait_until("Expression opens", lambda: _found(window, "likeness.reset_expression"), 10.0)
     play.screen.click(x - _PRESETS_PX[0], y + _PRESETS_PX[1])
