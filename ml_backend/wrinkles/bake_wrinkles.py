@@ -38,6 +38,8 @@ from ml_backend.wrinkles.wrinkle_surface import skin_texels, surface_of_head
 SEED_DIGITS = 8
 # Energies of reliefs are compared as means over this share of the maps' side (a Gaussian; 5 mm on a face).
 ENERGY_SPREAD_SHARE = 0.012
+# so smooth an image is worked out on a grid this much coarser
+ENERGY_REDUCTION = 4
 # Where the learned detail speaks, this share of the photo's own relief ("dark is deep") gives way to it. On rendered
 # faces all of it should: what is dark there is seldom deep (correlation with the truth 0.05). On photographs it holds
 # crow's feet and bags that the network, trained on rendered faces, does not know: by eye.
@@ -208,10 +210,12 @@ def left_to_prior(
     Source: own derivation (the law of total variance).
     """
     gain = drawn.texels.interpolate(unknown)
-    spread = ENERGY_SPREAD_SHARE * drawn.texels.size_px
+    size = drawn.texels.size_px
+    small = (size // ENERGY_REDUCTION, size // ENERGY_REDUCTION)
 
     def energy(*maps: np.ndarray) -> np.ndarray:
-        return cv2.GaussianBlur(sum(values * values for values in maps), (0, 0), spread)
+        squares = cv2.resize(sum(values * values for values in maps), small, interpolation=cv2.INTER_AREA)
+        return cv2.GaussianBlur(squares, (0, 0), ENERGY_SPREAD_SHARE * small[0])
 
     said = (
         energy(learned.rest_m * gain[..., 0]),
@@ -219,7 +223,8 @@ def left_to_prior(
     )
     usual = energy(distilled.rest_m), energy(distilled.compressed_m, distilled.expanded_m)
     left = [np.sqrt(np.clip(1 - a / np.maximum(b, LEAST_ENERGY_M2), 0, 1)) for a, b in zip(said, usual, strict=True)]
-    by_vertex, _ = drawn.texels.vertex_means(np.stack(left, -1).astype(np.float32), np.ones_like(left[0], np.float32))
+    whole = cv2.resize(np.stack(left, -1).astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
+    by_vertex, _ = drawn.texels.vertex_means(whole, np.ones((size, size), np.float32))
     return by_vertex
 
 
