@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ml_backend.coarse.appearance import (
+    Appearance,
     albedo_at_vertices,
     estimate_appearance,
     scale_photo,
@@ -102,8 +103,19 @@ def fit_photo(
             parameters = minimise(parameters, [*terms, term], everything, PHOTOMETRIC_ITERATIONS)
             photo, samples = scale_photo(pixels, parameters), visible_vertices(head, parameters, region)
             appearance = estimate_appearance(photo.sample(samples.image), samples, mean, basis)
-        parameters = within_limits(head, parameters)
-        error = landmark_error_percent(head, parameters, landmarks)
+        return found_head(head, parameters, landmarks, appearance)
+
+
+def found_head(
+    head: HeadModel, parameters: FitParameters, landmarks: torch.Tensor, appearance: Appearance
+) -> CoarseFit:
+    """What a solve has found, inside the limits, with its error and warnings.
+
+    Args:
+        landmarks: (478,3) of the tracker, pixels; appearance: light and albedo.
+    """
+    parameters = within_limits(head, parameters)
+    error = landmark_error_percent(head, parameters, landmarks)
     return CoarseFit(
         shape=parameters.shape,
         expression=parameters.expression,

@@ -22,11 +22,9 @@ from ml_backend.coarse.fit_photo import (
     LANDMARK_DAMPING,
     RIGID_ITERATIONS,
     evidence_terms,
-    fit_warnings,
-    landmark_error_percent,
+    found_head,
     rigid_only,
     skin_region,
-    within_limits,
 )
 from ml_backend.coarse.gauss_newton import INITIAL_DAMPING, Term, minimise
 from ml_backend.coarse.neutral_mouth_term import NeutralMouthTerm
@@ -174,7 +172,7 @@ def fit_view(
             shading.look([view], [parameters], [1.0], albedo)
             parameters = minimise(parameters, [*terms, shading.term(person, 0)], everything, PHOTOMETRIC_ITERATIONS)
         shading.look([view], [parameters], [1.0], albedo)
-    return _coarse_fit(view, head, replace(parameters, shape=shape), shading.appearances[0])
+    return found_head(head, replace(parameters, shape=shape), _landmarks(view), shading.appearances[0])
 
 
 class _Shading:
@@ -283,7 +281,7 @@ class _JointProblem:
 
     def result(self) -> JointFit:
         fits = tuple(
-            _coarse_fit(view, self.head, parameters, appearance)
+            found_head(self.head, parameters, _landmarks(view), appearance)
             for view, parameters, appearance in zip(self.views, self.parameters, self.shading.appearances, strict=True)
         )
         return JointFit(
@@ -332,19 +330,3 @@ def _rigid_fit(view: View, head: HeadModel, start: FitParameters | None, options
     height, width = view.pixels.shape[:2]
     start = start or rigid_start(head, _landmarks(view), None, (width, height))
     return minimise(start, _view_terms(view, head, options), rigid_only(head), RIGID_ITERATIONS)
-
-
-def _coarse_fit(view: View, head: HeadModel, parameters: FitParameters, appearance: Appearance) -> CoarseFit:
-    parameters = within_limits(head, parameters)
-    landmarks = _landmarks(view)
-    error = landmark_error_percent(head, parameters, landmarks)
-    return CoarseFit(
-        shape=parameters.shape,
-        expression=parameters.expression,
-        pose=parameters.pose,
-        camera=parameters.camera,
-        light=appearance.light,
-        albedo=appearance.albedo,
-        landmark_error_percent=error,
-        warnings=fit_warnings(parameters, landmarks, error),
-    )

@@ -77,7 +77,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise _damaged(path, error.message) from error
     if metadata.get("format") != ADAPTERS_FORMAT:
         raise _damaged(path, f"it is not of the format {ADAPTERS_FORMAT}")
-    if {name: metadata.get(name) for name in _base_hashes()} != _base_hashes():
+    shipped = _base_hashes()
+    if {name: metadata.get(name) for name in shipped} != shipped:
         raise LikenessError(
             "person_weights",
             f"{path.name} belongs to other weights of the learned networks than those that are here.",

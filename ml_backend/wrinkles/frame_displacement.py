@@ -29,7 +29,7 @@ from ml_backend.learned.person_detail import person_of_unwrapped
 from ml_backend.personalise.person_networks import read_person_student
 from ml_backend.rendering.rasterizer import rasterize
 from ml_backend.wrinkles.distil import WrinkleScale
-from ml_backend.wrinkles.distil_prior import DistilledPrior, distil_prior, sampled_tension_scale
+from ml_backend.wrinkles.distil_prior import DistilledPrior, ExpressionTensions, distil_prior, sampled_tension_scale
 from ml_backend.wrinkles.learned_wrinkles import LearnedWrinkles, distil_person
 from ml_backend.wrinkles.prior import MAX_DISPLACEMENT_M, WrinklePrior, wrinkle_prior
 from ml_backend.wrinkles.tension import vertex_tension
@@ -69,9 +69,7 @@ class FrameModel:
         """
         posed = self.posed(key_values, bone_pose)
         tension = vertex_tension(self.surface.neutral, posed, self.surface.edges).numpy()
-        on_texels = np.zeros(self.texels.size_px**2, np.float32)
-        on_texels[self.texels.index] = (tension[self.texels.vertices] * self.texels.barycentric).sum(1)
-        weights = wrinkle_weights(on_texels.reshape(self.neutral_m.shape), *self._full)
+        weights = wrinkle_weights(self._on_texels(tension), *self._full)
         missed = self.prior.line_change(posed, self.package.wrinkles.line_gain)
         missed -= weights.compressed * self.distilled.compressed_m + weights.expanded * self.distilled.expanded_m
         if self.learned is not None:
@@ -167,8 +165,13 @@ class FrameModel:
     @cached_property
     def distilled(self) -> DistilledPrior:
         """What the maps hold of the model."""
-        _, samples = sampled_tension_scale(self.surface)
-        return distil_prior(self.prior, WrinkleScale(*self._full), samples, line_gain=self.package.wrinkles.line_gain)
+        scale, line_gain = WrinkleScale(*self._full), self.package.wrinkles.line_gain
+        return distil_prior(self.prior, scale, self._samples, line_gain=line_gain)
+
+    @cached_property
+    def _samples(self) -> ExpressionTensions:
+        """The expressions that the maps are distilled over."""
+        return sampled_tension_scale(self.surface)[1]
 
     @cached_property
     def learned(self) -> LearnedWrinkles | None:
@@ -193,16 +196,19 @@ class FrameModel:
         surface = self.surface
         tension = vertex_tension(surface.neutral, torch.from_numpy(self.package.head.photo_vertices), surface.edges)
         person = person_of_unwrapped(student, UnwrappedFace(detail.texture, detail.confidence), window, tension)
-        _, samples = sampled_tension_scale(self.surface)
-        return distil_person(person, WrinkleScale(*self._full), samples, wrinkles.size_px)
+        return distil_person(person, WrinkleScale(*self._full), self._samples, wrinkles.size_px)
 
     @cached_property
     def detail_gain(self) -> np.ndarray:
         """(N, N) how far the learned detail counts."""
-        gain = np.zeros(self.texels.size_px**2, np.float32)
-        of_vertex = self.package.wrinkles.detail.gain
-        gain[self.texels.index] = (of_vertex[self.texels.vertices] * self.texels.barycentric).sum(1)
-        return gain.reshape(self.texels.size_px, self.texels.size_px)
+        return self._on_texels(self.package.wrinkles.detail.gain)
+
+    def _on_texels(self, of_vertex: np.ndarray) -> np.ndarray:
+        """(N, N) values (V,) of the vertices on the skin's texels, 0 elsewhere."""
+        size = self.texels.size_px
+        values = np.zeros(size**2, np.float32)
+        values[self.texels.index] = (of_vertex[self.texels.vertices] * self.texels.barycentric).sum(1)
+        return values.reshape(size, size)
 
     @cached_property
     def neutral_m(self) -> np.ndarray:

@@ -88,11 +88,12 @@ def distil_person(
     skin = torch.from_numpy(person.window.skin > 0)
     at_rest = torch.from_numpy(person.displacement(torch.zeros_like(samples.tension[:1]))[0])
 
+    smooth = smooth_tension(samples.tension[chosen], person.window)[:, skin]
+
     def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for number in chosen:
-            tension = samples.tension[number : number + 1]
-            said = torch.from_numpy(person.displacement(tension))
-            yield smooth_tension(tension, person.window)[:, skin], said[:, skin]
+        for number, tension in zip(chosen, smooth, strict=True):
+            said = torch.from_numpy(person.displacement(samples.tension[number : number + 1]))
+            yield tension[None], said[:, skin]
 
     weights = samples.weight[chosen].tolist()
     maps = distil_samples(batches(), scale, ridge=RIDGE, at_rest=at_rest[skin], sample_weights=weights)
