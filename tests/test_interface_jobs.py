@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (pip i
 
 from addon.interface import registration  # noqa: E402
 from addon.interface.avatar_properties import head_of  # noqa: E402
+from addon.interface.extension_package import PACKAGE  # noqa: E402
 from addon.interface.face_picker import _face_items  # noqa: E402
 
 # what small_package calls itself
@@ -113,6 +115,22 @@ def test_progress_and_cancel(stage):
     stage.order()
     stage.finish()
     assert len(heads()) == 1
+
+
+def test_no_thread_runs_beside_blender(stage):
+    """While an operator runs, a second thread of Python's may meet Blender's own code inside Python: both crash."""
+    before = set(sys._current_frames())
+    (stage.folder / "cache").mkdir()
+    stage.hold()
+    stage.order()
+    stage.tick_until(lambda: stage.session.queue.running.fraction == 0.5)
+    stage.session.measure_cache()
+    bpy.context.preferences.addons[PACKAGE].preferences.backend_python = str(stage.folder / "no_python")
+    bpy.ops.likeness.test_backend()
+    assert set(sys._current_frames()) <= before
+    stage.session.queue.cancel_all()
+    stage.tick_until(lambda: not stage.session.queue.jobs)
+    assert set(sys._current_frames()) <= before
 
 
 def test_a_failure_is_one_sentence_and_changes_nothing(stage):
@@ -370,5 +388,8 @@ def test_no_texts_are_missing_in_the_dialog(stage):
     stage.order(face=0)
     stage.finish()
     choice = stage.session.choices[0]
-    names = [item[1] for item in _face_items(type("Dialog", (), {"key": choice.key}), None)]
+    dialog = type("Dialog", (), {"key": choice.key})
+    names = [item[1] for item in _face_items(dialog, None)]
     assert names == ["Face 1", "Face 2"]
+    # Blender points to the texts, so they stay while it asks again
+    assert list(map(id, names)) == [id(item[1]) for item in _face_items(dialog, None)]

@@ -12,12 +12,12 @@ from addon.exchange.errors import LikenessError
 from addon.exchange.worker_messages import PhotoRequest
 from addon.worker.backend_environment import BackendEnvironment, check_environment
 from addon.worker.job_queue import WorkerState
-from tests.worker_programs import PYTHON, ROOT, Watched, fake_environment, real_environment
+from tests.worker_programs import PYTHON, ROOT, Watched, fake_environment, real_environment, result_of
 
 
 def refused(environment: BackendEnvironment, timeout_s: float = 30.0, device: str | None = "cpu") -> LikenessError:
     with pytest.raises(LikenessError) as refusal:
-        check_environment(environment, timeout_s, device)
+        result_of(check_environment(environment, timeout_s, device))
     assert refusal.value.message.endswith(".")
     assert "\n" not in refusal.value.message
     assert refusal.value.hint.endswith(".")
@@ -44,7 +44,7 @@ OLD_PYTHON = (
 
 
 def test_a_python_that_works_is_described():
-    report = check_environment(real_environment(), device="cpu")
+    report = result_of(check_environment(real_environment(), device="cpu"))
     assert report.python == ".".join(map(str, sys.version_info[:3]))
     assert report.torch.startswith("2.")
     assert report.device == "cpu"
@@ -125,7 +125,7 @@ def test_paths_with_spaces_and_other_alphabets(tmp_path: Path):
     python = folder / "my python"
     python.symlink_to(PYTHON)
     # a link lies beside no pyvenv.cfg; the standard library is all that this needs
-    assert check_environment(BackendEnvironment(python, environment.search_paths)).version == "0"
+    assert result_of(check_environment(BackendEnvironment(python, environment.search_paths))).version == "0"
 
 
 def test_search_paths_come_in_their_order():

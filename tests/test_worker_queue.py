@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -360,31 +358,17 @@ def test_a_flood_of_messages_is_taken_in_small_portions(tmp_path: Path, monkeypa
         w.poll_until(lambda: job.fraction == 0.999)
 
 
-def test_the_reading_thread_never_collects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The collector would free Blender's objects there, while Blender works with them."""
-    flood = """
-    threading.Thread(target=beat, daemon=True).start()
-    say(**READY)
-    job = hear()["job"]
-    for number in range(1000):
-        say(type="progress", job=job, stage="fit", text="fitting", fraction=number / 1000, seconds_left=1.0)
-        time.sleep(0.0002)
-    hear()
-    """
-    collecting = set()
-    threshold = gc.get_threshold()
-    with watched(tmp_path, flood) as w:
+def test_jobs_need_no_thread(tmp_path: Path):
+    """A second thread of Python's would meet Blender's own code inside Python, and Blender would crash."""
+    before = set(sys._current_frames())
+    with watched(tmp_path, STUBBORN, IMPATIENT) as w:
         job = w.queue.add(REQUEST, "photo")
-        w.poll_until(lambda: w.queue.worker_state is WorkerState.READY)
-        note = lambda _phase, _info: collecting.add(threading.get_ident())  # noqa: E731
-        gc.callbacks.append(note)
-        gc.set_threshold(1)
-        try:
-            w.poll_until(lambda: job.fraction == 0.999)
-        finally:
-            gc.set_threshold(*threshold)
-            gc.callbacks.remove(note)
-    assert collecting == {threading.get_ident()}
+        w.poll_until(lambda: job.stage == "fit")
+        assert set(sys._current_frames()) <= before
+        w.queue.cancel(job.id)
+        w.poll_until(lambda: job.state.is_end)
+        assert set(sys._current_frames()) <= before
+        w.finish()
 
 
 # --- the process ------------------------------------------------------------------------------------------------------
@@ -425,11 +409,28 @@ def test_a_log_that_cannot_be_written_keeps_no_one_from_working(tmp_path: Path):
         assert job.state is JobState.DONE
 
 
-def test_idle_heartbeats_do_not_pile_up(tmp_path: Path):
-    program = "threading.Thread(target=beat, daemon=True).start()\n" + OBEDIENT
-    with watched(tmp_path, program) as w:
+def test_a_worker_waits_until_it_is_listened_to(tmp_path: Path):
+    """Idle Blender runs no timer: heartbeats fill the pipe, and the worker goes on where it is read again."""
+    program = """
+    threading.Thread(target=lambda: [say(type="heartbeat", job=None) for _ in range(10**5)], daemon=True).start()
+    """
+    with watched(tmp_path, program.replace("\n    ", "\n") + OBEDIENT, IMPATIENT) as w:
         w.queue.add(REQUEST, "photo")
         w.finish()
-        time.sleep(0.5)
-        assert w.workers[0].messages.is_empty
-        assert w.workers[0].seconds_since_heartbeat < 0.4
+        time.sleep(IMPATIENT.silence_s + 0.1)
+        assert w.workers[0].seconds_since_heartbeat > IMPATIENT.silence_s
+        job = w.queue.add(REQUEST, "photo")
+        w.finish()
+        assert job.state is JobState.DONE
+        assert len(w.workers) == 1
+
+
+def test_a_worker_that_stays_when_it_is_replaced_is_killed(tmp_path: Path):
+    program = "say(**READY)\nhear()\nsay(type='done', job='1', result=RESULT)\ntime.sleep(60)"
+    with watched(tmp_path, program, IMPATIENT) as w:
+        w.queue.add(REQUEST, "photo")
+        w.finish()
+        w.queue.restart_worker()
+        assert w.queue.busy
+        assert IMPATIENT.cancel_s <= w.finish() < IMPATIENT.cancel_s + 1.0
+        assert not w.workers[0].alive

@@ -8,14 +8,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from addon.worker.backend_environment import BackendEnvironment
 from addon.worker.job_queue import Job, JobQueue, Patience
+from addon.worker.steps import Steps
 from addon.worker.worker_process import WorkerProcess
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path(sys.executable)
 USUAL = Patience()
+_Result = TypeVar("_Result")
 # what every program begins with: it can say things and hear things as the real worker does
 _BEGINNING = """
 import json, os, sys, threading, time
@@ -67,6 +70,16 @@ def fake_environment(folder: Path, program: str) -> BackendEnvironment:
 def real_environment() -> BackendEnvironment:
     """Our backend in the Python that runs the tests."""
     return BackendEnvironment(PYTHON, (ROOT,))
+
+
+def result_of(steps: Steps[_Result]) -> _Result:
+    """Take all steps, as Blender's timer does."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        time.sleep(0.005)
 
 
 @dataclass

@@ -26,10 +26,13 @@ def _face_items(operator: bpy.types.Operator, _context: bpy.types.Context | None
         faces = session().choice(operator.key).faces
     except LikenessError:
         faces = ()
-    _items[:] = [
+    items = [
         (str(face.number), text("faces.number", number=face.number), "", picture_icon(face.crop), 1 << index)
         for index, face in enumerate(faces[:_MOST_FLAGS])
     ]
+    # asked several times while it draws: the texts that it points to already stay
+    if items != _items:
+        _items[:] = items
     return _items
 
 

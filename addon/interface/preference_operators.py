@@ -9,6 +9,7 @@ import bpy
 
 from ..exchange.errors import LikenessError
 from ..worker.backend_environment import check_environment
+from ..worker.steps import Steps
 from .backend_choice import chosen_environment
 from .background_work import Work
 from .environment_maker import backend_packages, make_environment
@@ -43,6 +44,8 @@ class LIKENESS_OT_backend_changed(GuardedOperator, bpy.types.Operator):
         now = session()
         now.status.pop("backend", None)
         now.queue.restart_worker()
+        # sees the old worker out
+        now.run_timer()
         now.look_for_backend()
         return FINISHED
 
@@ -53,7 +56,7 @@ class LIKENESS_OT_test_backend(GuardedOperator, bpy.types.Operator):
     bl_description = TEXTS["preferences.test.tip"]
 
     def perform(self, context: bpy.types.Context) -> set[str]:
-        """Start the backend once, in a thread."""
+        """Start the backend once."""
         environment, device = chosen_environment(), preference_values().device
         now = session()
         now.status["backend"] = text("preferences.testing")
@@ -110,7 +113,7 @@ class LIKENESS_OT_create_environment(GuardedOperator, bpy.types.Operator):
         self.layout.label(text=str(backend_folder()), translate=False)
 
     def perform(self, context: bpy.types.Context) -> set[str]:
-        """Make it, in a thread."""
+        """Make it, in steps."""
         if not bpy.app.online_access:
             raise LikenessError("offline", text("error.online"), text("error.online.hint"))
         folder, packages = backend_folder(), backend_packages(_REQUIREMENTS)
@@ -118,8 +121,8 @@ class LIKENESS_OT_create_environment(GuardedOperator, bpy.types.Operator):
         # on Windows a running worker holds the files that are to be replaced
         now.queue.restart_worker()
 
-        def make(work: Work) -> Path:
-            return make_environment(base, folder, packages, lambda line: setattr(work, "line", line), work.stop)
+        def make(work: Work) -> Steps[Path]:
+            return make_environment(base, folder, packages, lambda line: setattr(work, "line", line))
 
         def end(_python, error: LikenessError | None) -> None:
             now.status["environment"] = _outcome(error)
@@ -147,7 +150,7 @@ class LIKENESS_OT_stop_environment(GuardedOperator, bpy.types.Operator):
         """Stop it; what was there before comes back."""
         work = session().work.running("environment")
         if work is not None:
-            work.stop.set()
+            work.shall_stop = True
         return FINISHED
 
 
@@ -169,7 +172,7 @@ class LIKENESS_OT_clear_cache(GuardedOperator, bpy.types.Operator):
         return context.window_manager.invoke_confirm(self, event)
 
     def perform(self, context: bpy.types.Context) -> set[str]:
-        """Delete what is in the cache, in a thread."""
+        """Delete what is in the cache, in steps."""
         session().clear_cache()
         self.report({"INFO"}, text("preferences.cache.cleared"))
         return FINISHED

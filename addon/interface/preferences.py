@@ -138,6 +138,6 @@ class LikenessPreferences(bpy.types.AddonPreferences):
         row.label(text=text("preferences.cache"), icon="FILE_CACHE")
         row.operator("likeness.clear_cache", text=text("preferences.cache.clear"))
         if "cache" not in now.status:
-            # measured in a thread, once, when somebody looks
+            # measured once, when somebody looks
             now.measure_cache()
         box.label(text=now.status.get("cache", text("preferences.cache.measuring")), translate=False)

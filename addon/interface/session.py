@@ -28,6 +28,7 @@ from ..exchange.worker_messages import (
 )
 from ..worker.job import Job, JobState
 from ..worker.job_queue import JobQueue
+from ..worker.steps import Steps
 from ..worker.worker_process import WorkerProcess
 from .background_work import BackgroundWork, Work
 from .cache_content import empty_folder, folder_size
@@ -41,10 +42,12 @@ from .user_folders import cache_folder, free_package_folder
 
 # people see ten steps a second as running
 _BUSY_TICK_S = 0.1
+# where a thousand steps are to be taken, each short
+_STEPPING_TICK_S = 0.01
 # nothing moves but the artist, who leaves a mode
 _WAITING_TICK_S = 0.5
 # of the 2 ms that a tick may take; the rest is for telling Blender what to draw
-_POLL_BUDGET_S = 0.001
+_POLL_BUDGET_S, _WORK_BUDGET_S = 0.001, 0.0005
 _STOP_WORK_S = 2.0
 
 _Finished = TypeVar("_Finished", FinishedAvatar, FinishedBake)
@@ -54,7 +57,7 @@ class Session:
     """See the module's text.
 
     Attributes:
-        queue: of jobs; work: in threads.
+        queue: of jobs; work: in steps.
         finished: avatars that wait to come into the scene; choices: photos with several faces.
         bakes: baked wrinkles that wait to be shown.
         review: a judged folder that the artist looks through.
@@ -196,9 +199,9 @@ class Session:
     # --- the preferences' work ----------------------------------------------------------------------------------------
 
     def start_work(
-        self, name: str, action: Callable[[Work], Any], on_end: Callable[[Any, LikenessError | None], None]
+        self, name: str, action: Callable[[Work], Steps[Any]], on_end: Callable[[Any, LikenessError | None], None]
     ) -> None:
-        """Do something in a thread (see `BackgroundWork.start`)."""
+        """Do something in steps (see `BackgroundWork.start`)."""
         self.work.start(name, action, on_end)
         self.run_timer()
 
@@ -211,9 +214,9 @@ class Session:
         """Empty the cache, and measure it again."""
         folder = cache_folder()
 
-        def clear(_work: Work) -> int:
-            empty_folder(folder)
-            return folder_size(folder)
+        def clear(_work: Work) -> Steps[int]:
+            yield from empty_folder(folder)
+            return (yield from folder_size(folder))
 
         self.start_work("clear", clear, lambda size, _error: self._say_size(size, folder))
 
@@ -250,19 +253,21 @@ class Session:
     def tick(self) -> float | None:
         """One step; returns the seconds to the next, None when there is nothing to do."""
         changed = self.queue.poll(_POLL_BUDGET_S)
-        changed |= self.work.poll()
+        changed |= self.work.poll(_WORK_BUDGET_S)
         if self.finished:
             changed |= self._import_next()
         if self.bakes:
             changed |= self._show_next_bake()
         if changed:
             redraw_panels()
+        if self.work.has_more:
+            return _STEPPING_TICK_S
         if self.queue.busy or self.work.busy:
             return _BUSY_TICK_S
         return _WAITING_TICK_S if self.busy else None
 
     def close(self) -> None:
-        """End the worker and all threads; nothing comes into the scene any more."""
+        """End the worker and all work; nothing comes into the scene any more."""
         if bpy.app.timers.is_registered(self._timer):
             bpy.app.timers.unregister(self._timer)
         self.queue.close()

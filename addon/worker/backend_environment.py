@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..exchange.errors import LikenessError
 from ..exchange.worker_messages import FailedMessage, MalformedMessage, ReadyMessage, WrongProtocol, worker_message
-from .process_group import group_options
+from .steps import Steps
+from .stepwise_process import EndedProcess, run_in_steps
 
 CHOOSE_BACKEND = "Choose the backend's Python in the preferences, for instance the .venv that build.py makes."
 # the end of what a probe printed is enough for the log and for people
@@ -67,7 +67,7 @@ class BackendReport:
 
 def check_environment(
     environment: BackendEnvironment, timeout_s: float = 60.0, device: str | None = None
-) -> BackendReport:
+) -> Steps[BackendReport]:
     """Start the backend's Python once, without loading any model, and report what it has.
 
     Args:
@@ -79,21 +79,14 @@ def check_environment(
     """
     command = environment.command("--check", *(("--device", device) if device else ()))
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=environment.variables(),
-            timeout=timeout_s,
-            **group_options(),
-        )
-    except subprocess.TimeoutExpired as error:
+        ended = yield from run_in_steps(command, environment.variables(), timeout_s)
+    except TimeoutError as error:
         raise LikenessError(
             "backend_slow", f"{environment.python} did not answer within {timeout_s:.0f} s.", CHOOSE_BACKEND
         ) from error
     except (OSError, ValueError) as error:
         raise python_unusable(environment.python, error) from error
-    return _report(environment.python, done)
+    return _report(environment.python, ended)
 
 
 def python_unusable(python: Path, error: Exception) -> LikenessError:
@@ -119,8 +112,8 @@ def start_failure(python: Path, errors: str) -> LikenessError:
     return LikenessError("python_unusable", f"{python} cannot run the backend{said}.", CHOOSE_BACKEND)
 
 
-def _report(python: Path, done: subprocess.CompletedProcess[bytes]) -> BackendReport:
-    for line in done.stdout.splitlines():
+def _report(python: Path, ended: EndedProcess) -> BackendReport:
+    for line in ended.output:
         try:
             message = worker_message(line)
         except WrongProtocol as error:
@@ -133,7 +126,7 @@ def _report(python: Path, done: subprocess.CompletedProcess[bytes]) -> BackendRe
             return BackendReport(
                 message.version, message.python, message.torch, message.device, message.device_name, message.threads
             )
-    raise start_failure(python, done.stderr.decode("utf-8", "replace"))
+    raise start_failure(python, b"\n".join(ended.errors).decode("utf-8", "replace"))
 
 
 def protocol_mismatch(protocol: object) -> LikenessError:

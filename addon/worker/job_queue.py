@@ -39,6 +39,7 @@ class Patience:
 
     Attributes:
         cancel_s: for a job to stop when told to; then its worker is killed.
+        end_s: for a worker that was killed to end, where Blender has to wait for it.
         silence_s: without a heartbeat, which comes every second.
         start_silence_s: the same before the worker is ready: loading torch's libraries from a slow disk lets no
             other thread run, and takes tens of seconds.
@@ -46,15 +47,24 @@ class Patience:
     """
 
     cancel_s: float = 2.0
+    end_s: float = 1.0
     silence_s: float = 10.0
     start_silence_s: float = 60.0
     starts: int = 3
 
 
+@dataclass(frozen=True)
+class _Leaving:
+    """A worker that was told to stop, and the job that it was doing."""
+
+    worker: WorkerProcess
+    job: Job | None
+
+
 class JobQueue:
     """Jobs and the worker that does them.
 
-    Nothing here waits: `poll`, called by a timer while the queue is `busy`, moves everything on.
+    Nothing here but `close` waits: `poll`, called by a timer while the queue is `busy`, moves everything on.
 
     Args:
         start_worker: starts a worker with the present settings; raises LikenessError where it cannot.
@@ -79,6 +89,7 @@ class JobQueue:
         self._ended: deque[Job] = deque()
         self._changed = False
         self._worker: WorkerProcess | None = None
+        self._leaving: list[_Leaving] = []
         self._failed_starts = 0
         # the job that the worker was told to do, and when it must have stopped
         self._sent: Job | None = None
@@ -100,7 +111,7 @@ class JobQueue:
     @property
     def busy(self) -> bool:
         """Whether `poll` has anything to do."""
-        return bool(self._jobs or self._ended)
+        return bool(self._jobs or self._ended or self._leaving)
 
     def add(self, request: Request, title: str) -> Job:
         """Put a job at the end of the queue; after a failure of the worker this is the user's next try."""
@@ -151,6 +162,7 @@ class JobQueue:
         if self._worker is not None:
             self._check_worker()
         self._take_next()
+        self._see_out()
         changed, self._changed = self._changed, False
         if self._ended:
             self._on_end(self._ended.popleft())
@@ -162,6 +174,12 @@ class JobQueue:
         for job in self._jobs:
             job.state, job.error = JobState.CANCELLED, Cancelled()
         self._discard_worker()
+        # no timer asks after them any more
+        for leaving in self._leaving:
+            leaving.worker.stop(0.0)
+            leaving.worker.wait(self._patience.end_s)
+        self._see_out()
+        self._leaving.clear()
         self._jobs.clear()
         self._ended.clear()
 
@@ -264,7 +282,15 @@ class JobQueue:
         self.worker_state, self.worker_info = WorkerState.STOPPED, None
         self._changed = True
         if worker is not None:
-            worker.stop(grace_s, lambda: remove_leftovers_of(job, worker.pid))
+            worker.stop(grace_s)
+            self._leaving.append(_Leaving(worker, job))
+
+    def _see_out(self) -> None:
+        """Forget the workers that have ended, and what they have left half written."""
+        for leaving in self._leaving[:]:
+            if leaving.worker.has_left():
+                self._leaving.remove(leaving)
+                remove_leftovers_of(leaving.job, leaving.worker.pid)
 
     # --- what comes next ----------------------------------------------------------------------------------------------
 

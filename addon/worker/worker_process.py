@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import IO
 
@@ -26,16 +25,19 @@ _LOG_TAIL_BYTES = 4096
 class WorkerProcess:
     """A running worker; `messages` is what it says.
 
-    All methods return at once.
+    All methods but `wait` return at once.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], environment: BackendEnvironment, log_file: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], environment: BackendEnvironment, log_file: Path, log_start: int
+    ) -> None:
         self.environment = environment
         self.messages = MessagePipe(process.stdout)
         self._log_file = log_file
-        self._log_start = _size(log_file)
+        self._log_start = log_start
         self._process = process
         self._group = ProcessGroup(process)
+        self._kill_at = 0.0
 
     @classmethod
     def start(
@@ -53,6 +55,7 @@ class WorkerProcess:
         """
         options = [*(("--threads", str(threads)) if threads else ()), *(("--device", device) if device else ())]
         with _open_log(log_file) as log:
+            log_start = log.tell()
             try:
                 process = subprocess.Popen(
                     environment.command(*options),
@@ -66,7 +69,7 @@ class WorkerProcess:
                 )
             except (OSError, ValueError) as error:
                 raise python_unusable(environment.python, error) from error
-        return cls(process, environment, log_file)
+        return cls(process, environment, log_file, log_start)
 
     @property
     def pid(self) -> int:
@@ -100,21 +103,30 @@ class WorkerProcess:
             stream.write(to_line(message))
             stream.flush()
 
-    def stop(self, grace_s: float, afterwards: Callable[[], None] | None = None) -> None:
-        """End the worker and all that it has started.
+    def stop(self, grace_s: float) -> None:
+        """End the worker and all that it has started; `has_left` is to be asked until it says so.
 
         Args:
             grace_s: how long it may take to end by itself; 0 = kill it now.
-            afterwards: called when it has ended, in a thread of its own.
         """
+        self._kill_at = time.monotonic() + grace_s
         if grace_s > 0:
             self.send(ShutdownMessage())
             self._close_input()
         else:
             self._group.kill()
-        threading.Thread(
-            target=self._see_out, args=(grace_s, afterwards), name="likeness worker end", daemon=True
-        ).start()
+
+    def has_left(self) -> bool:
+        """Whether a worker that was told to stop has ended; one that takes too long is killed."""
+        if self.alive:
+            if time.monotonic() >= self._kill_at:
+                self._group.kill()
+            return False
+        # on Windows, what it has started
+        self._group.kill()
+        self._close_input()
+        self.messages.close()
+        return True
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for the end of the process; returns whether it has ended."""
@@ -129,15 +141,6 @@ class WorkerProcess:
             log.seek(max(self._log_start, end - _LOG_TAIL_BYTES))
             return log.read().decode("utf-8", "replace")
         return ""
-
-    def _see_out(self, grace_s: float, afterwards: Callable[[], None] | None) -> None:
-        if not self.wait(grace_s):
-            self._group.kill()
-        self._process.wait()
-        self._group.kill()
-        self._close_input()
-        if afterwards is not None:
-            afterwards()
 
     def _close_input(self) -> None:
         # what a process that has ended did not read cannot be delivered
