@@ -172,6 +172,7 @@ def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: StageClock, mo
         from ml_backend.learned.encode_photo import encode_photo
         from ml_backend.personalise.known_person import fit_known_person, read_known_person
         from ml_backend.texture.bake_texture import DETAIL_FACTOR, bake_texture
+        from ml_backend.texture.large_arrays import kept_memory
         from ml_backend.texture.texel_map import texel_map
         from ml_backend.wrinkles.bake_wrinkles import bake_wrinkles, draw_wrinkles, learn_wrinkles, person_seed
 
@@ -179,7 +180,7 @@ def _fitted_avatar(photo: Photo, options: PipelineOptions, clock: StageClock, mo
         person = None if options.person is None else read_known_person(options.person, models)
         head = models.head(options.head) if person is None else person.head
         networks = None if person is None else person.networks
-    with torch.no_grad(), one_thread(), _beside() as beside:
+    with torch.no_grad(), one_thread(), kept_memory(), _beside() as beside:
         with_model = options.use_model and options.head is None
         encoder = beside.submit(lambda: models.coarse_encoder) if with_model else None
         for size_px in {options.texture_px // DETAIL_FACTOR, options.displacement_px}:

@@ -13,6 +13,7 @@ import numpy as np
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.head.head_model import HeadModel
 from ml_backend.texture.bake_texture import BakedTexture
+from ml_backend.texture.log_colour import largest_channel
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.photographed_head import PhotographedHead, photo_on_texels, photographed_head
 from ml_backend.texture.skin_evidence import region_mask
@@ -151,7 +152,7 @@ def _keep(scene: PhotographedHead, seen: np.ndarray) -> np.ndarray:
     """(N, N) 0-1: 0 in lips, eyes, brows, nostrils and hair, little in beards, fading smoothly."""
     features, areas, texels = scene.features, scene.areas, scene.texels
     names = ("lips", "brows", "eyelids", "inner_mouth")
-    masked = texels.interpolate(np.column_stack([region_mask(scene.head, name) for name in names])).max(axis=-1)
+    masked = largest_channel(texels.interpolate(np.column_stack([region_mask(scene.head, name) for name in names])))
     smooth_parts = np.maximum.reduce([features.dark_by_nature, features.opening, masked, areas.scalp])
     reach = max(1, round(0.5 * FADE_M * areas.texels_per_m))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))

@@ -142,9 +142,13 @@ def vertex_normals(vertices: torch.Tensor, triangles: torch.Tensor) -> torch.Ten
     Returns:
         (B,V,3).
     """
-    corners = vertices[:, triangles]
-    face = torch.linalg.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0])
-    total = torch.zeros_like(vertices)
-    for corner in range(3):
-        total.index_add_(1, triangles[:, corner], face)
-    return torch.nn.functional.normalize(total, dim=-1, eps=1e-12)
+    # all heads' vertices in one row: sums into rows are several times faster than into the second dimension
+    first = vertices.shape[1] * torch.arange(len(vertices), device=triangles.device)
+    corners = (first[:, None, None] + triangles).reshape(-1, 3).unbind(1)
+    rows = vertices.reshape(-1, 3)
+    a, b, c = (rows.index_select(0, corner) for corner in corners)
+    face = torch.linalg.cross(b - a, c - a)
+    total = torch.zeros_like(rows)
+    for corner in corners:
+        total.index_add_(0, corner, face)
+    return torch.nn.functional.normalize(total, dim=-1, eps=1e-12).reshape(vertices.shape)

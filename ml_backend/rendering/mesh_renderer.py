@@ -101,7 +101,11 @@ class MeshRenderer:
         batch, picture = len(posed), (len(posed), 3, self.height, self.width)
         fragments = rasterize(projected_px, self.layout.triangles, self.height, self.width, self.backend)
         mask = (fragments.triangle >= 0).to(posed.dtype)
-        x, y, z, depth, u, v = fragments.interpolate_planes(self._corner_values(posed, projected_px))
+        layout = self.layout
+        of_vertices = torch.cat([vertex_normals(posed, layout.triangles), projected_px[..., 2:]], -1)
+        x, y, z, depth = fragments.interpolate_planes(corner_values(of_vertices, layout.triangles))
+        # apart: where they are the same for all pictures and without gradients, so they stay
+        u, v = fragments.interpolate_planes(corner_values(layout.uv[None].to(posed.dtype), layout.uv_triangles)[0])
         # zero stays zero on the background; functional.normalize takes ten times as long over planes
         length = (x * x + y * y + z * z).clamp(min=LEAST_SQUARED_NORMAL).sqrt()
         normals = torch.stack([x / length, y / length, z / length], 1)
@@ -113,13 +117,6 @@ class MeshRenderer:
             values.movedim(1, -1) for values in (albedo * shading, albedo, shading, normals)
         )
         return RenderedMesh(colour, albedo, shading, mask, normals, depth, fragments)
-
-    def _corner_values(self, posed: torch.Tensor, projected_px: torch.Tensor) -> torch.Tensor:
-        """(B,F,3,6) at the triangles' corners: smooth normal, depth, texture coordinates."""
-        layout = self.layout
-        of_vertices = torch.cat([vertex_normals(posed, layout.triangles), projected_px[..., 2:]], -1)
-        uv = corner_values(layout.uv[None].to(posed.dtype), layout.uv_triangles).expand(len(posed), -1, -1, -1)
-        return torch.cat([corner_values(of_vertices, layout.triangles), uv], -1)
 
 
 def _sampled(image: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:

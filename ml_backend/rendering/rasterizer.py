@@ -73,9 +73,10 @@ class Fragments:
         number = self.triangle.reshape(-1).index_select(0, self.covered)
         if corner_values.dim() == 4:
             number = number + self.covered // self.triangle[0].numel() * num_triangles
-        rows = corner_values.reshape(-1, 3 * channels).index_select(0, number)
+        # turned before it is looked up: there are fewer triangles than pixels
+        planes = corner_values.reshape(-1, 3 * channels).t().contiguous().index_select(1, number)
         # unpacked, not indexed: one pass backward in place of one for each
-        first, second, third = rows.t().contiguous().reshape(3, channels, -1)
+        first, second, third = planes.reshape(3, channels, -1)
         of_first, of_second, of_third = self.weights
         values = of_first * first + of_second * second + of_third * third
         return self._spread(values).reshape(channels, *self.triangle.shape)
@@ -118,8 +119,8 @@ def rasterize(
         x = (covered - stacked_row * width).to(vertices_px.dtype) + 0.5
         y = (stacked_row - item * height).to(vertices_px.dtype) + 0.5
         number = item * num_triangles + visible.reshape(-1).index_select(0, covered)
-    seen = corners[..., :2].reshape(-1, 6).index_select(0, number)
-    return Fragments(visible, covered, _barycentric(seen.t().contiguous(), x, y))
+    planes = corners[..., :2].permute(2, 3, 0, 1).reshape(6, -1)
+    return Fragments(visible, covered, _barycentric(planes.index_select(1, number), x, y))
 
 
 def corner_values(vertex_values: torch.Tensor, triangles: torch.Tensor) -> torch.Tensor:

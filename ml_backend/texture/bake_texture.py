@@ -108,7 +108,7 @@ def paint_texture(view: ReadView, detail: np.ndarray, face: TrackedFace, fit: Co
     irises = _paint_eyes(log_albedo, view.pixels, landmarks_px, scene, fit, fit.light * light_scale)
     albedo_srgb = pad_islands(srgb_bytes_from_log(log_albedo), scene.texels)
     visible = skin.confidence * (1.0 - view.hair.cover)
-    colours = _part_colours(small, skin, scene, view.hair.evidence.log_colour, irises)
+    colours = _part_colours(small, skin, scene, view.hair_evidence.log_colour, irises)
     return BakedTexture(albedo_srgb, cv2.resize(visible, (size_px, size_px)), colours, light_scale, scene)
 
 

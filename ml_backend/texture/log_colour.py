@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import cv2
 import numpy as np
 
@@ -49,6 +51,11 @@ def luminance(log_colour: np.ndarray) -> np.ndarray:
     if log_colour.ndim == 3 and log_colour.dtype == np.float32:
         return cv2.transform(log_colour, _THIRDS)
     return (log_colour[..., 0] + log_colour[..., 1] + log_colour[..., 2]) / np.float32(3.0)
+
+
+def largest_channel(image: np.ndarray) -> np.ndarray:
+    """(H, W) the largest of the channels of an image (H, W, C); numpy's maximum over a short last axis is slow."""
+    return reduce(cv2.max, cv2.split(image))
 
 
 def chroma(log_colour: np.ndarray) -> np.ndarray:

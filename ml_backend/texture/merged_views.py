@@ -14,9 +14,10 @@ from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel
 from ml_backend.texture.bake_texture import BakedTexture, bake_texture, paint_texture
 from ml_backend.texture.colour_harmony import agreement, harmonise, robust_mean
-from ml_backend.texture.hair import ScalpView
+from ml_backend.texture.hair import ScalpView, find_hair
+from ml_backend.texture.large_arrays import kept_memory
 from ml_backend.texture.log_colour import chroma, in_colour, luminance
-from ml_backend.texture.read_view import DETAIL_FACTOR, ReadView, paint_scalp, photo_detail, read_view
+from ml_backend.texture.read_view import DETAIL_FACTOR, ReadView, photo_detail, read_view
 from ml_backend.texture.texel_map import TexelMap
 from ml_backend.texture.view_weights import ViewWeight, feature_share, weigh_view
 from ml_backend.tracking.face_tracker import TrackedFace
@@ -149,15 +150,16 @@ def bake_views(
         texture = bake_texture(view.pixels, view.face, head, view.fit, albedo_model, size_px)
         return _as_merged(texture, 0, texture.skin_visibility, texture.skin_visibility)
     kept, reference, best, most_frontal = [], 0, None, -1.0
-    for number, view in enumerate(views):
-        progress(number / (len(views) + 1))
-        read = read_view(view.pixels, view.face, head, view.fit, albedo_model, size_px)
-        weight = weigh_view(read, view.fit)
-        kept.append(keep_view(read, weight))
-        if weight.frontal > most_frontal:
-            reference, best, most_frontal = number, read, weight.frontal
-    progress(len(views) / (len(views) + 1))
-    return _painted(best, kept, reference, views[reference])
+    with kept_memory():
+        for number, view in enumerate(views):
+            progress(number / (len(views) + 1))
+            read = read_view(view.pixels, view.face, head, view.fit, albedo_model, size_px)
+            weight = weigh_view(read, view.fit)
+            kept.append(keep_view(read, weight))
+            if weight.frontal > most_frontal:
+                reference, best, most_frontal = number, read, weight.frontal
+        progress(len(views) / (len(views) + 1))
+        return _painted(best, kept, reference, views[reference])
 
 
 def keep_view(read: ReadView, weight: ViewWeight) -> KeptView:
@@ -198,13 +200,14 @@ def _painted(read: ReadView, kept: Sequence[KeptView], reference: int, view: Tex
     hair_weights = np.stack([one.hair_weights for one in kept])
     hair_colours = np.stack([one.hair_colours for one in kept]) - offsets
     offsets += harmonise(hair_colours, hair_weights, np.zeros_like(skin_logs), scene.smoother)
-    hair_view = merge_scalp(kept, offsets, read.scalp)
+    scalp = merge_scalp(kept, offsets, read.scalp)
     read = replace(
         read,
         cleaned=merged.log_albedo,
         typical=merged.typical,
         skin=replace(read.skin, confidence=merged.confidence),
-        hair=paint_scalp(hair_view, read.brows_log, scene),
+        scalp=scalp,
+        hair_evidence=find_hair(scalp, read.brows_log),
     )
     texture = paint_texture(read, merged.detail, view.face, view.fit)
     bare = 1.0 - read.hair.cover

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -64,7 +65,7 @@ class PhotoProjection:
     facing: np.ndarray
     clearance_m: np.ndarray
 
-    @property
+    @cached_property
     def confidence(self) -> np.ndarray:
         """(N, N) 0-1: `visible`, lowered where the surface turns away."""
         return self.visible * smooth_step(self.facing, *FACING_RAMP)

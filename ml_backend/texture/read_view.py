@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -83,11 +84,10 @@ class SeenSkin:
 
 @dataclass(frozen=True)
 class PaintedHair:
-    """Hair on the scalp: (N, N, 3) logarithmic albedo, (N, N) 0-1 its cover, and what it was painted from."""
+    """Hair on the scalp: (N, N, 3) logarithmic albedo, and (N, N) 0-1 its cover."""
 
     log_albedo: np.ndarray
     cover: np.ndarray
-    evidence: HairEvidence
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class ReadView:
         skin: its colours on the texels; cleaned: (N, N, 3) the same without the light that the fit left.
         typical: (N, N) 0-1, where the colour tells about the skin beside it.
         log_parts: (N, N, 3) of the albedo model; log_model: the same, as bright as `cleaned`.
-        scalp: what is seen of it; hair: painted; brows_log: (3,) colour of the brows.
+        scalp: what is seen of it; hair_evidence: what that says about hair; brows_log: (3,) colour of the brows.
         margins: of the lids; hidden: (N, N) 0-1, what the photo does not show of them.
         shift: what was added to the logarithm of the albedo, and is missing in that of the light.
     """
@@ -113,11 +113,16 @@ class ReadView:
     log_parts: np.ndarray
     log_model: np.ndarray
     scalp: ScalpView
-    hair: PaintedHair
+    hair_evidence: HairEvidence
     brows_log: np.ndarray
     margins: LidMargins
     hidden: np.ndarray
     shift: float
+
+    @cached_property
+    def hair(self) -> PaintedHair:
+        """The scalp's hair, painted when it is asked for: of many photos only one's is."""
+        return PaintedHair(*paint_hair(self.scalp, self.hair_evidence, self.scene.neutral))
 
 
 def read_view(
@@ -146,8 +151,8 @@ def read_view(
     shift = _tone_shift(pixels, log_photo, skin, scene, albedo_model, fit.light)
     skin = skin.with_hue(natural_chroma(skin.colour.chroma_mean)).brightened(shift)
     scalp = _scalp_view(pixels, skin, scene)
-    hair = paint_scalp(scalp, brow_colour(skin.log_albedo, skin.colour.mean_log, scene, scene.areas.skin), scene)
-    locks = hair_on_face(skin.log_albedo, hair.evidence, skin.colour, scene, skin.beard)
+    hair = find_hair(scalp, brow_colour(skin.log_albedo, skin.colour.mean_log, scene, scene.areas.skin))
+    locks = hair_on_face(skin.log_albedo, hair, skin.colour, scene, skin.beard)
     skin = replace(skin, confidence=skin.confidence * (1.0 - locks))
     closed = closed_eyes(head, fit, scene.neutral)
     margins = lid_margins(head, scene.texels, scene.neutral, closed)
@@ -233,13 +238,6 @@ def _without_light(skin: SeenSkin, scene: PhotographedHead, log_model: np.ndarra
         scene.smoother, difference, weight, mirror, skin.beard * np.maximum(beard[:, 0], beard[mirror, 0])
     )
     return cleaned - texels.interpolate(light)
-
-
-def paint_scalp(scalp: ScalpView, brows_log: np.ndarray, scene: PhotographedHead) -> PaintedHair:
-    """Find hair and paint it; `brows_log` (3,) is its colour where none is seen."""
-    evidence = find_hair(scalp, brows_log)
-    painted, cover = paint_hair(scalp, evidence, scene.neutral)
-    return PaintedHair(painted, cover, evidence)
 
 
 def _scalp_view(pixels: np.ndarray, skin: SeenSkin, scene: PhotographedHead) -> ScalpView:

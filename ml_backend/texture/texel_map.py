@@ -128,7 +128,7 @@ class TexelMap:
         shares = self._shares if stride == MEAN_STRIDE else self._shares_of_every(stride)
         index = self.index[::stride]
         weight = texel_weights.reshape(-1)[index].astype(np.float32)
-        values = texel_values.reshape(self.size_px**2, -1)[index] * weight[:, None]
+        values = texel_values.reshape(self.size_px**2, -1).take(index, 0) * weight[:, None]
         sums = shares @ np.column_stack([values, weight, np.ones_like(weight)])
         total, coverage = np.maximum(sums[:, -2], 1e-9), np.maximum(sums[:, -1], 1e-9)
         return (sums[:, :-2] / total[:, None]).astype(np.float32), (sums[:, -2] / coverage).astype(np.float32)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ml_backend.coarse.coarse_fit import CoarseFit
-from ml_backend.texture.log_colour import luminance
+from ml_backend.texture.log_colour import largest_channel, luminance
 from ml_backend.texture.morphology import disc
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.photographed_head import PhotographedHead
@@ -111,7 +111,7 @@ def exposure(log_photo: np.ndarray, albedo_brightness: np.ndarray, confidence: n
     light = brightness - albedo_brightness
     plain = confidence > 0.5
     median = float(np.median(light[plain])) if plain.any() else 0.0
-    held = 1.0 - (1.0 - CLIPPED_KEPT) * smooth_step(log_photo.max(axis=-1), *CLIPPED)
+    held = 1.0 - (1.0 - CLIPPED_KEPT) * smooth_step(largest_channel(log_photo), *CLIPPED)
     for value, ramp, kept in ((brightness, DIM, DIM_KEPT), (light - median, SHADED, SHADED_KEPT)):
         held = held * (kept + (1.0 - kept) * smooth_step(value, *ramp))
     return held
@@ -156,7 +156,8 @@ def _near_scalp(areas: Regions) -> np.ndarray:
 
 def _marked(scene: PhotographedHead, names: tuple[str, ...]) -> np.ndarray:
     """(N, N) 0-1: any of some regions of the head."""
-    return scene.texels.interpolate(np.column_stack([region_mask(scene.head, name) for name in names])).max(axis=-1)
+    masks = np.column_stack([region_mask(scene.head, name) for name in names])
+    return largest_channel(scene.texels.interpolate(masks))
 
 
 def _frontal(view: ReadView, fit: CoarseFit) -> float:

@@ -139,11 +139,12 @@ class _Sums:
         """Take in a batch of expressions, each of which counts `weight` times."""
         c, e, d = compressed.double(), expanded.double(), displacement.double()
         self.count += weight * len(d)
-        for total, values in (
-            (self.c, c), (self.e, e), (self.d, d), (self.cc, c * c), (self.ee, e * e),
-            (self.cd, c * d), (self.ed, e * d), (self.dd, d * d),
+        for total, values in ((self.c, c), (self.e, e), (self.d, d)):
+            total.add_(values.sum(0), alpha=weight)
+        for total, one, other in (
+            (self.cc, c, c), (self.ee, e, e), (self.cd, c, d), (self.ed, e, d), (self.dd, d, d),
         ):  # fmt: skip
-            total += weight * values.sum(0)
+            total.add_((one * other).sum(0), alpha=weight)
 
     def solved(self, ridge: float, at_rest: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Neutral map, and the differences of the other two to it."""

@@ -6,7 +6,6 @@ the sampled expressions; what they miss of it is worked out for single frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 
 from addon.exchange.arkit import NUM_ARKIT
-from ml_backend.learned.detail_input import FaceWindow, on_window, place_in_map
+from ml_backend.learned.detail_input import FaceWindow, PlacedDetail, on_window, place_in_map
 from ml_backend.learned.person_detail import PersonDetail
 from ml_backend.wrinkles.distil import WrinkleMaps, WrinkleScale, distil_samples
 from ml_backend.wrinkles.distil_prior import RIDGE, ExpressionTensions
@@ -44,15 +43,15 @@ class LearnedWrinkles:
     maps: WrinkleMaps
     size_px: int
 
-    @cached_property
+    @property
     def weight(self) -> np.ndarray:
         """(M, M) float32 0-1, where the student speaks: on the face, fading at its border."""
-        return place_in_map(np.zeros_like(self.person.window.skin), self.person.window, self.size_px).weight
+        return self._rest.weight
 
     @cached_property
     def rest_m(self) -> np.ndarray:
         """(M, M) float32 metres at rest."""
-        return self._placed(self.maps.neutral)
+        return self._rest.values * self.weight
 
     @cached_property
     def compressed_m(self) -> np.ndarray:
@@ -63,6 +62,11 @@ class LearnedWrinkles:
     def expanded_m(self) -> np.ndarray:
         """(M, M) the difference to it at full stretch."""
         return self._placed(self.maps.expanded - self.maps.neutral)
+
+    @cached_property
+    def _rest(self) -> PlacedDetail:
+        """The map at rest in the whole one, whose weight is that of all."""
+        return place_in_map(self.maps.neutral.numpy().astype(np.float32), self.person.window, self.size_px)
 
     def change_m(self, tension: torch.Tensor) -> np.ndarray:
         """What the student itself adds to the rest at a tension (V,) of the vertices: (M, M) metres."""
@@ -86,17 +90,13 @@ def distil_person(
     """
     chosen = _telling(samples, person)
     skin = torch.from_numpy(person.window.skin > 0)
-    at_rest = torch.from_numpy(person.displacement(torch.zeros_like(samples.tension[:1]))[0])
-
-    smooth = smooth_tension(samples.tension[chosen], person.window)[:, skin]
-
-    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for number, tension in zip(chosen, smooth, strict=True):
-            said = torch.from_numpy(person.displacement(samples.tension[number : number + 1]))
-            yield tension[None], said[:, skin]
-
+    tension = samples.tension[chosen]
+    # all at once: carrying the tensions to the window takes as long for one as for many
+    at_rest, *said = torch.from_numpy(person.displacement(torch.cat([torch.zeros_like(tension[:1]), tension])))
+    smooth = smooth_tension(tension, person.window)
+    batches = ((one[None, skin], displacement[None, skin]) for one, displacement in zip(smooth, said, strict=True))
     weights = samples.weight[chosen].tolist()
-    maps = distil_samples(batches(), scale, ridge=RIDGE, at_rest=at_rest[skin], sample_weights=weights)
+    maps = distil_samples(batches, scale, ridge=RIDGE, at_rest=at_rest[skin], sample_weights=weights)
 
     def whole(values: torch.Tensor, elsewhere: torch.Tensor) -> torch.Tensor:
         return elsewhere.double().masked_scatter(skin, values)

@@ -167,14 +167,13 @@ def _patch(
     """Vertices (P,), triangles (F, 3) into them, and the area's mean normal (3,)."""
     centres, normals = surface.centres, surface.normals
     reach = max(min(system.half_along_m, system.half_across_m), 0.008)
-    weight = np.exp(-0.5 * ((centres - origin) ** 2).sum(1) / reach**2)
+    offset = centres - origin
     # the surface may be doubled (inner lips, nostrils): outward is away from the middle of the head
-    weight = weight * ((normals * (centres - surface.middle)).sum(1) > 0)
-    normal = (weight[:, None] * normals).sum(0)
+    weight = np.exp(-0.5 * np.einsum("fi,fi->f", offset, offset) / reach**2) * surface.outward
+    normal = weight @ normals
     normal = normal / max(np.linalg.norm(normal), 1e-12)
     first = along - (along @ normal) * normal
     first = first / np.linalg.norm(first)
-    offset = centres - origin
     inside = (np.abs(offset @ first) < PATCH_MARGIN * system.half_along_m + 0.004) & (
         np.abs(offset @ np.cross(normal, first)) < PATCH_MARGIN * system.half_across_m + 0.004
     )
@@ -227,7 +226,7 @@ def _anatomy_directions(
 def _moving_shapes(system: LineSystem, surface: WrinkleSurface, vertex: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(M,) ARKit shapes that move the patch, and where among them the family's own ones stand, in its order."""
     own = [ARKIT_NAMES.index(name) for name in system.expressions]
-    moves = surface.arkit_keys[:, torch.from_numpy(vertex)].norm(dim=-1).amax(1).numpy() > MOVES_M
+    moves = surface.key_lengths[:, torch.from_numpy(vertex)].amax(1).numpy() > MOVES_M
     moves[own] = True
     moving = np.flatnonzero(moves)
     return moving, np.searchsorted(moving, own)

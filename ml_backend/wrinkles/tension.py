@@ -11,6 +11,9 @@ from addon.exchange.tension import TENSION_PER_M, polygon_edges
 from ml_backend.head.head_model import HeadModel
 from ml_backend.texture.texel_map import TexelMap
 
+# m^2: a shorter edge has no direction, and no gradient
+LEAST_SQUARED_LENGTH = 1e-30
+
 
 def head_edges(head: HeadModel) -> torch.Tensor:
     """The edges of a head's polygons (not of its triangles: Blender's mesh has no diagonals).
@@ -66,5 +69,7 @@ def uv_tension(tension: torch.Tensor, texels: TexelMap) -> torch.Tensor:
 
 def _lengths(vertices: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
     """(..., E) lengths; the gradient of an edge without length is 0."""
-    ends = vertices[..., edges, :]
-    return torch.linalg.vector_norm(ends[..., 0, :] - ends[..., 1, :], dim=-1)
+    # coordinate by coordinate, whole rows of vertices: several times faster than a norm over a last dimension of 3
+    planes = vertices.movedim(-1, 0).contiguous()
+    x, y, z = planes.index_select(-1, edges[:, 0]) - planes.index_select(-1, edges[:, 1])
+    return (x * x + y * y + z * z).clamp(min=LEAST_SQUARED_LENGTH).sqrt()

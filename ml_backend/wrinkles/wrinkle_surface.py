@@ -49,6 +49,16 @@ class WrinkleSurface:
         """(3,) the mean of the vertices."""
         return self.neutral.numpy().mean(0, dtype=np.float64)
 
+    @cached_property
+    def outward(self) -> np.ndarray:
+        """(F,) bool, the triangles that face away from the middle of the head."""
+        return np.einsum("fi,fi->f", self.normals, self.centres - self.middle) > 0
+
+    @cached_property
+    def key_lengths(self) -> torch.Tensor:
+        """(52, V) metres by which each key moves each vertex."""
+        return self.arkit_keys.norm(dim=-1)
+
     def place(self, place: Place) -> np.ndarray:
         """(3,) metres, the weighted mean of anchors."""
         return sum(weight * self.anchors[number] for number, weight in place.items())
@@ -77,9 +87,11 @@ class SkinTexels:
 
     def select(self, chosen: np.ndarray) -> SkinTexels:
         """The texels of a mask (T,)."""
+        number = np.flatnonzero(chosen)
         return replace(
-            self, index=self.index[chosen], vertices=self.vertices[chosen], barycentric=self.barycentric[chosen]
-        )
+            self, index=self.index[number], vertices=self.vertices.take(number, 0),
+            barycentric=self.barycentric.take(number, 0),
+        )  # fmt: skip
 
 
 def anchor_points(head: HeadModel, neutral: torch.Tensor) -> dict[int, np.ndarray]:
@@ -111,10 +123,10 @@ def surface_of_head(head: HeadModel, shape: torch.Tensor) -> WrinkleSurface:
 
 def skin_texels(texels: TexelMap, skin_part: int = 0) -> SkinTexels:
     """The texels of a texture grid whose part is skin."""
-    chosen = texels.part.reshape(-1)[texels.index] == skin_part
+    chosen = np.flatnonzero(texels.part.reshape(-1)[texels.index] == skin_part)
     return SkinTexels(
         texels.size_px,
         texels.index[chosen],
-        texels.vertices[chosen].astype(np.int64),
-        texels.barycentric[chosen],
+        texels.vertices.take(chosen, 0).astype(np.int64),
+        texels.barycentric.take(chosen, 0),
     )
