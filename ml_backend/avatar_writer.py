@@ -18,6 +18,7 @@ from addon.exchange.avatar_description import (
     DisplacementDescription,
     FolderPhoto,
     HeadOrigin,
+    HeldOutError,
     PhotoOrigin,
     PhotoState,
     Provenance,
@@ -60,7 +61,7 @@ class FittedAvatar:
         head: the head model; fit: its state in the photo.
         texture, wrinkles: the person's maps.
         folder: of an avatar of many photos, what became of each; networks: adapted to the person, None for the shared
-            ones.
+            ones; held_out: how well its head follows photos that were left out, None where none was.
     """
 
     name: str
@@ -74,6 +75,7 @@ class FittedAvatar:
     wrinkles: BakedWrinkles
     folder: tuple[FolderPhoto, ...] = ()
     networks: PersonNetworks | None = None
+    held_out: HeldOutError | None = None
 
 
 def write_avatar(target: Path, avatar: FittedAvatar, timings_s: dict[str, float]) -> AvatarDescription:
@@ -129,6 +131,7 @@ def _description(avatar: FittedAvatar, timings_s: dict[str, float]) -> AvatarDes
         quality=Quality(fit.landmark_error_percent, quality_words(fit.landmark_error_percent), fit.warnings),
         timings_s={stage: round(seconds, 4) for stage, seconds in timings_s.items()},
         person_networks=avatar.networks is not None,
+        held_out=avatar.held_out,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,15 +14,20 @@ bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (pip i
 
 from addon.exchange.conventions import blender_from_model  # noqa: E402
 from addon.exchange.safetensors_file import read_safetensors, write_safetensors  # noqa: E402
-from addon.interface import panels  # noqa: E402
-from addon.interface.folder_list import LIKENESS_UL_folder, photo_list, ticks  # noqa: E402
+from addon.interface import drawn_sentence, panels  # noqa: E402
+from addon.interface.drawn_sentence import free_px, shortened  # noqa: E402
+from addon.interface.folder_list import LIKENESS_UL_folder, photo_list, row_name, ticks  # noqa: E402
+from addon.interface.folder_report_panel import (  # noqa: E402
+    LIKENESS_PT_avatar_photos,
+    LIKENESS_UL_avatar_photos,
+)
 from addon.interface.neutral_shape import neutral_vertices  # noqa: E402
 from addon.wrinkles.add_wrinkles import wrinkle_modifier  # noqa: E402
 from addon.wrinkles.map_blend import NEUTRAL_SCALE, WRINKLE_SCALE  # noqa: E402
 from addon.wrinkles.modifier_inputs import get_input  # noqa: E402
 from addon.wrinkles.wrinkle_shader import find_shading  # noqa: E402
 from tests.interface_stage import Stage  # noqa: E402
-from tests.panel_page import Page, drawn, refuse_files  # noqa: E402
+from tests.panel_page import Context, Page, drawn, refuse_files  # noqa: E402
 from tests.scene_small_avatar import _write_png, small_package  # noqa: E402
 from tests.test_interface_jobs import add_cube, heads, scene_state  # noqa: E402
 from tests.wrinkled_package import add_flat_maps  # noqa: E402
@@ -34,6 +40,8 @@ RECORD = [
     {"name": "good 2.jpg", "sha256": "", "verdict": "used", "landmark_error_percent": 2.0},
     {"name": "bad.jpg", "sha256": "", "verdict": "blurred"},
 ]
+HELD_OUT = {"photos": 3, "before_percent": 2.44, "after_percent": 1.76}
+LONG_NAME = "2024-06-11 14.03.22 holiday in the mountains.jpg"
 
 
 @pytest.fixture
@@ -62,6 +70,7 @@ def personal(stage: Stage) -> Path:
         content = (folder / name).read_bytes()
         document["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     document["provenance"]["folder"] = RECORD
+    document["held_out"] = HELD_OUT
     document["displacement"]["scale_mm"], document["wrinkles"]["scale_mm"] = 2.5, 3.5
     (folder / "avatar.json").write_text(json.dumps(document), encoding="utf-8")
     return folder
@@ -94,7 +103,7 @@ def test_a_folder_is_listed_before_anything_is_made(stage, photos):
     assert job["choice"] == {"with_subfolders": True, "most_photos": 7, "overruled": {}, "person": None}
     assert ticks() == {"bad.jpg": False, "good 1.jpg": True, "good 2.jpg": True, "wall.jpg": False}
     page = drawn(panels.LIKENESS_PT_create)
-    assert "Ada's photos: 2 of 4 photos are used" in page.labels
+    assert "2 of 4 photos used, Ada's photos" in page.labels
     assert "Please look at the list." in page.labels
     assert {"likeness.make_folder_avatar", "likeness.close_folder"} <= set(page.buttons)
     assert "likeness.judge_folder_again" not in page.buttons
@@ -117,10 +126,93 @@ def test_the_list_makes_an_avatar_that_one_undo_takes_away(stage, photos, person
     }  # fmt: skip
     (head,) = heads()
     assert Path(head.likeness.package).name == "Ada's photos"
-    page = drawn(panels.LIKENESS_PT_avatar)
-    assert {"Made of 2 photos, of 3 in the folder", "Landmark error over all photos: 1.5%"} <= set(page.labels)
     bpy.ops.ed.undo()
     assert scene_state() == before
+
+
+def rows_of(record: bpy.types.bpy_struct) -> list[str]:
+    """The words in the list of an avatar's photos."""
+    page = Page()
+    for photo in record.photos:
+        LIKENESS_UL_avatar_photos.draw_item(None, None, page, record, photo, 0, record, "photo_active", 0, 0)
+    return page.labels
+
+
+def make_avatar_of(stage: Stage, photos: Path) -> bpy.types.Object:
+    choose(photos)
+    stage.finish()
+    bpy.ops.likeness.make_folder_avatar()
+    stage.finish()
+    (head,) = heads()
+    return head
+
+
+def test_the_panel_reports_on_photos_used_and_held_out(stage, photos, personal):
+    head = make_avatar_of(stage, photos)
+    words = " ".join(drawn(panels.LIKENESS_PT_avatar).labels)
+    assert "Made of 2 photos, of 3 in the folder Landmark error over all photos: 1.5%" in words
+    assert "On 3 photos that were held out: 2.4% before, 1.8% now." in words
+    assert LIKENESS_PT_avatar_photos.poll(Context())
+    assert rows_of(head.likeness) == ["good 1.jpg", "used, 1.0%", "good 2.jpg", "used, 2.0%", "bad.jpg", "blurred"]
+    drawn(LIKENESS_PT_avatar_photos)
+    # the report is in the file, not in the package
+    path = stage.folder / "saved.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path), check_existing=False)
+    Path(head.likeness.package, "avatar.json").unlink()
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    (head,) = heads()
+    assert len(rows_of(head.likeness)) == 6
+    assert head.likeness.held_out_photos == 3
+
+
+@pytest.mark.parametrize(("held_out", "words"), [(None, ""), (HELD_OUT | {"photos": 1}, "On one photo that was held")])
+def test_few_photos_held_out_are_reported_as_they_are(stage, photos, personal, held_out, words):
+    document = json.loads((personal / "avatar.json").read_text(encoding="utf-8"))
+    document["held_out"] = held_out
+    (personal / "avatar.json").write_text(json.dumps(document), encoding="utf-8")
+    make_avatar_of(stage, photos)
+    said = " ".join(drawn(panels.LIKENESS_PT_avatar).labels)
+    assert ("held out" in said) == bool(words)
+    assert words in said
+
+
+def test_an_avatar_of_one_photo_has_no_report(stage):
+    stage.order()
+    stage.finish()
+    assert "held out" not in " ".join(drawn(panels.LIKENESS_PT_avatar).labels)
+    assert not LIKENESS_PT_avatar_photos.poll(Context())
+
+
+@pytest.mark.parametrize("room_px", [60, 120, 180])
+def test_a_long_name_keeps_both_ends(room_px):
+    cut = shortened(LONG_NAME, room_px)
+    head, _, tail = cut.partition("…")
+    assert LONG_NAME.startswith(head)
+    assert LONG_NAME.endswith(tail)
+    assert abs(len(head) - len(tail)) <= 1
+    # Blender's own measure: it fits, and two letters more would not
+    assert shortened(cut, room_px) == cut
+    wider = LONG_NAME[: len(head) + 1] + "…" + LONG_NAME[-len(tail) - 1 :]
+    assert shortened(wider, room_px) != wider
+
+
+def test_a_row_drops_folders_and_the_ending_before_it_cuts():
+    assert row_name("later/portraits/IMG_0413.jpg", 300) == "IMG_0413.jpg"
+    # room for the name alone, by Blender's measure
+    room_px = next(room for room in range(20, 300) if shortened("IMG_0413", room) == "IMG_0413")
+    assert row_name("later/IMG_0413.jpg", room_px) == "IMG_0413"
+    assert "…" in row_name("later/IMG_0413.jpg", room_px - 1)
+
+
+def test_a_short_name_stays_whole(monkeypatch):
+    assert shortened("Ada.jpg", 300) == "Ada.jpg"
+    # there is no region outside of a window
+    assert shortened(LONG_NAME, free_px(100)) == LONG_NAME
+    region = type("Region", (), {"width": 300})()
+    monkeypatch.setattr(drawn_sentence, "bpy", SimpleNamespace(context=SimpleNamespace(
+        region=region, preferences=bpy.context.preferences)))  # fmt: skip
+    assert free_px(100) == 200
+    assert 100 < free_px(100, "extreme pose") < 150
 
 
 def test_ticks_overrule_the_verdicts(stage, photos):
@@ -129,7 +221,7 @@ def test_ticks_overrule_the_verdicts(stage, photos):
     rows = photo_list().photos
     rows["bad.jpg"].use, rows["good 1.jpg"].use = True, False
     page = drawn(panels.LIKENESS_PT_create)
-    assert "Ada's photos: 2 of 4 photos are used" in page.labels
+    assert "2 of 4 photos used, Ada's photos" in page.labels
     page.button("likeness.judge_folder_again").press()
     stage.finish()
     assert jobs(stage)[-1]["choice"]["overruled"] == {"bad.jpg": True, "good 1.jpg": False}
@@ -161,7 +253,7 @@ def test_each_row_says_what_became_of_its_photo(stage, photos):
     ]
     assert {name for _, name, _ in page.fields} == {"use"}
     shown.active = 1
-    assert "Why good 1.jpg. 90% sure that it is" in " ".join(drawn(panels.LIKENESS_PT_create).labels)
+    assert "good 1.jpg Why good 1.jpg. 90% sure that it is" in " ".join(drawn(panels.LIKENESS_PT_create).labels)
 
 
 def test_one_photo_is_too_few(stage, photos):
@@ -286,6 +378,8 @@ def test_an_avatar_takes_keys_bones_and_maps_and_keeps_the_rest(stage, photos, p
     assert shading.inputs[WRINKLE_SCALE].default_value == 3.5
     assert Path(head.likeness.package).name == "Hero"
     assert (head.likeness.photos_used, head.likeness.photos_found) == (2, 3)
+    assert rows_of(head.likeness)[:2] == ["good 1.jpg", "used, 1.0%"]
+    assert head.likeness.held_out_after == pytest.approx(HELD_OUT["after_percent"])
     # the new package is the avatar's own from now on
     bpy.ops.likeness.reload_texture()
     assert Path(old_package, "avatar.json").is_file()
@@ -300,6 +394,7 @@ def test_one_undo_takes_all_of_it_back(stage, photos, personal):
     assert grey_of(albedo_of(heads()[0])) != old[3]
     bpy.ops.ed.undo()
     (head,) = heads()
+    assert (rows_of(head.likeness), head.likeness.held_out_photos) == ([], 0)
     np.testing.assert_array_equal(neutral_vertices(head), old[0])
     np.testing.assert_array_equal(key_offsets(head, "jawOpen"), old[1])
     assert (head.likeness.package, grey_of(albedo_of(head))) == old[2:]

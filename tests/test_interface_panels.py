@@ -15,6 +15,7 @@ from addon.exchange.errors import LikenessError  # noqa: E402
 from addon.interface import panels, registration, texts  # noqa: E402
 from addon.interface.orders import Failure, FinishedAvatar, ImportOptions  # noqa: E402
 from addon.interface.preferences import LikenessPreferences  # noqa: E402
+from addon.worker.job import JobState  # noqa: E402
 from tests.panel_page import Page, drawn, refuse_files  # noqa: E402
 
 INTERFACE = Path(texts.__file__).parent
@@ -28,9 +29,22 @@ def test_create_says_what_runs(stage):
     stage.order()
     stage.tick_until(lambda: stage.session.queue.running.fraction == 0.5)
     page = drawn(panels.LIKENESS_PT_create)
-    assert page.bars == [(0.5, "Fitting the head · about 7 s left")]
+    assert page.bars == [(0.5, "Fitting the head · 7 s left")]
     assert {"Ada", "Computed on CPU", "1 more waiting"} <= set(page.labels)
     assert "likeness.cancel" in page.buttons
+
+
+def test_a_long_stage_leaves_room_for_the_time_that_is_left(stage, monkeypatch):
+    monkeypatch.setattr(panels, "free_px", lambda *_: 120.0)
+    job = SimpleNamespace(
+        title="Ada", id="1", fraction=0.5, state=JobState.RUNNING, seconds_left=240.0,
+        text="looking at 2024-06-11 14.03.22 holiday in the mountains.jpg",
+    )  # fmt: skip
+    page = Page()
+    panels.draw_job(page, job)
+    ((_fraction, words),) = page.bars
+    assert re.fullmatch(r"Looking at.*….*s\.jpg · 4 min left", words)
+    assert len(words) < len(job.text)
 
 
 @pytest.mark.parametrize(

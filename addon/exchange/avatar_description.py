@@ -165,6 +165,21 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class HeldOutError:
+    """How well heads follow photos that they were not made of: the landmarks' error with the identity held fixed.
+
+    Attributes:
+        photos: so many of the folder's were held out of a second joint fit; the avatar itself is made of all.
+        before_percent: with the avatar that was updated, else with the head of one photo alone; after_percent: with the
+            joint fit of the other photos. Percent of the outer eye corners' distance.
+    """
+
+    photos: int
+    before_percent: float
+    after_percent: float
+
+
+@dataclass(frozen=True)
 class AvatarDescription:
     """All of avatar.json but the list of files, which the writer adds.
 
@@ -176,6 +191,7 @@ class AvatarDescription:
         timings_s: seconds by stage.
         wrinkles: None where the avatar has no wrinkle maps.
         person_networks: whether person.safetensors holds what adapts the learned networks to the person.
+        held_out: of an avatar of a folder; None where there were too few photos to hold any out.
     """
 
     name: str
@@ -191,3 +207,4 @@ class AvatarDescription:
     timings_s: dict[str, float] = field(default_factory=dict)
     wrinkles: WrinkleDescription | None = None
     person_networks: bool = False
+    held_out: HeldOutError | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from .avatar_description import HeldOutError
+
 
 @dataclass(frozen=True)
 class FolderChoice:
@@ -78,12 +80,14 @@ class FolderAvatarResult:
         package: its folder; timings_s: seconds by stage.
         photos_used: how many it was made of.
         landmark_error_percent: mean over them, percent of the outer eye corners' distance.
+        held_out: before and after, on photos held out; None where there were too few.
     """
 
     package: str
     timings_s: dict[str, float]
     photos_used: int
     landmark_error_percent: float
+    held_out: HeldOutError | None = None
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
-from ..exchange.avatar_description import AvatarDescription
+from ..exchange.avatar_description import AvatarDescription, FolderPhoto
 from ..scene.build_avatar import AvatarObjects
 from .user_folders import path_in_blend
 
 HEAD, RIG, CAMERA, LIGHT, NOTHING = "HEAD", "RIG", "CAMERA", "LIGHT", "NOTHING"
 _ROLES = [(name, name.title(), "") for name in (NOTHING, HEAD, RIG, CAMERA, LIGHT)]
+
+
+class LIKENESS_PG_avatar_photo(bpy.types.PropertyGroup):
+    """A photo of the folder that an avatar was made of; `name` is Blender's own."""
+
+    verdict: StringProperty()
+    # the error is that of the joint fit, and 0 where the photo was not used
+    used: BoolProperty()
+    error: FloatProperty()
 
 
 class LIKENESS_PG_avatar(bpy.types.PropertyGroup):
@@ -38,6 +47,12 @@ class LIKENESS_PG_avatar(bpy.types.PropertyGroup):
     photos_used: IntProperty()
     photos_found: IntProperty()
     photos_error: FloatProperty()
+    photos: CollectionProperty(type=LIKENESS_PG_avatar_photo)
+    photo_active: IntProperty()
+    # on photos that were held out, of which there may be none
+    held_out_photos: IntProperty()
+    held_out_before: FloatProperty()
+    held_out_after: FloatProperty()
 
 
 def mark_objects(avatar: AvatarObjects, avatar_id: str, description: AvatarDescription, package: Path) -> None:
@@ -83,10 +98,23 @@ def _describe_making(properties: LIKENESS_PG_avatar, description: AvatarDescript
     properties.created, properties.version = provenance.created[:10], provenance.version
     properties.quality_words, properties.landmark_error = quality.words, quality.landmark_error_percent
     properties.warnings = "\n".join(quality.warnings)
-    photos = provenance.folder
+    _describe_folder(properties, provenance.folder)
+    held_out = description.held_out
+    properties.held_out_photos = 0 if held_out is None else held_out.photos
+    properties.held_out_before = 0.0 if held_out is None else held_out.before_percent
+    properties.held_out_after = 0.0 if held_out is None else held_out.after_percent
+
+
+def _describe_folder(properties: LIKENESS_PG_avatar, photos: tuple[FolderPhoto, ...]) -> None:
     errors = [photo.landmark_error_percent for photo in photos if photo.landmark_error_percent is not None]
     properties.photos_used, properties.photos_found = len(errors), len(photos)
     properties.photos_error = sum(errors) / max(1, len(errors))
+    properties.photos.clear()
+    properties.photo_active = 0
+    for photo in photos:
+        row = properties.photos.add()
+        row.name, row.verdict = photo.name, photo.verdict
+        row.used, row.error = photo.landmark_error_percent is not None, photo.landmark_error_percent or 0.0
 
 
 def head_of(item: bpy.types.Object | None) -> bpy.types.Object | None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, IntProperty, StringProperty
 
+from .drawn_sentence import free_px, shortened
 from .orders import FolderReview
 from .pictures import forget_picture, picture_icon
 from .texts import CONTEXT, TEXTS, text
+
+# what a row needs at scale 1 besides its words: panel, box, tick, thumbnail, gap, the list's slider
+_ROW_MARGIN_PX = 162
 
 
 class LIKENESS_PG_folder_photo(bpy.types.PropertyGroup):
@@ -40,11 +46,21 @@ class LIKENESS_UL_folder(bpy.types.UIList):
         tick = row.row()
         tick.enabled = photo.usable
         tick.prop(photo, "use", text="")
-        # the end of a long path tells photos apart
-        row.label(text=photo.name.rpartition("/")[2], icon_value=picture_icon(photo.thumbnail), translate=False)
-        verdict = row.row()
-        verdict.alignment = "RIGHT"
-        verdict.label(text=photo.verdict if photo.use == photo.chosen else text("folder.yours"), translate=False)
+        verdict = photo.verdict if photo.use == photo.chosen else text("folder.yours")
+        row.label(
+            text=row_name(photo.name, free_px(_ROW_MARGIN_PX, verdict)),
+            icon_value=picture_icon(photo.thumbnail),
+            translate=False,
+        )
+        end = row.row()
+        end.alignment = "RIGHT"
+        end.label(text=verdict, translate=False)
+
+
+def row_name(name: str, room_px: float) -> str:
+    """A photo's name as it fits into a row: without its folders, and without its ending before anything else is cut."""
+    path = PurePosixPath(name)
+    return path.name if shortened(path.name, room_px) == path.name else shortened(path.stem, room_px)
 
 
 def photo_list() -> LIKENESS_PG_folder:

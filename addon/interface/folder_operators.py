@@ -38,6 +38,8 @@ class FolderBrowser(GuardedOperator, FolderOptions):
 
     directory: StringProperty(subtype="DIR_PATH", options=_HIDDEN)
     filter_folder: BoolProperty(default=True, options=_HIDDEN)
+    # whoever goes into the folder wants to see that it is the right one
+    filter_image: BoolProperty(default=True, options=_HIDDEN)
 
     def begin(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Open the browser."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .drawn_sentence import draw_sentence
+from .drawn_sentence import draw_sentence, free_px, shortened
 from .folder_list import photo_list
 from .orders import FolderReview
 from .pictures import picture_icon
@@ -12,6 +12,8 @@ from .texts import text
 
 _ROWS = 6
 _PICTURE_SCALE = 4.0
+# of a label in a box in the sidebar, at scale 1
+_LABEL_MARGIN_PX = 70
 
 
 def draw_folder_review(layout: bpy.types.UILayout, review: FolderReview, width_px: int) -> None:
@@ -34,6 +36,7 @@ def draw_folder_review(layout: bpy.types.UILayout, review: FolderReview, width_p
         icon = picture_icon(photo.thumbnail)
         if icon:
             box.template_icon(icon, scale=_PICTURE_SCALE)
+        box.label(text=shortened(photo.name, free_px(_LABEL_MARGIN_PX)), translate=False)
         draw_sentence(box, photo.sentence, width_px)
     # the first counts what the summary counts
     for sentence in review.judged.sentences[1:]:
@@ -44,10 +47,18 @@ def draw_folder_review(layout: bpy.types.UILayout, review: FolderReview, width_p
     box.operator("likeness.make_folder_avatar", text=words, icon="USER", translate=False)
 
 
-def draw_folder_report(layout: bpy.types.UILayout, avatar: bpy.types.PropertyGroup) -> None:
-    """How many photos an avatar was made of, and how well it fits them; nothing for an avatar of one photo."""
+def draw_folder_report(layout: bpy.types.UILayout, avatar: bpy.types.PropertyGroup, width_px: int) -> None:
+    """How many photos an avatar was made of, and how well it fits them; nothing for an avatar of one photo.
+
+    Args:
+        avatar: the properties of its head; width_px: of the region.
+    """
     if not avatar.photos_used:
         return
     column = layout.column(align=True)
     column.label(text=text("report.used", used=avatar.photos_used, count=avatar.photos_found), translate=False)
     column.label(text=text("report.error", percent=avatar.photos_error), translate=False)
+    if avatar.held_out_photos:
+        key = "report.held_out" if avatar.held_out_photos > 1 else "report.held_out_one"
+        before, after = avatar.held_out_before, avatar.held_out_after
+        draw_sentence(layout, text(key, photos=avatar.held_out_photos, before=before, after=after), width_px)

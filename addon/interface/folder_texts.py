@@ -8,7 +8,7 @@ FOLDER_TEXTS: dict[str, str] = {
     "folder.tip": "Make one avatar of all photos of one person in a folder; first they are judged and listed",
     "folder.queued": "The photos of {name} are being looked at",
     "folder.none": "Choose the folder that holds the photos.",
-    "folder.title": "{name}, looking at the photos",
+    "folder.title": "{name}, photos",
     # options
     "option.subfolders": "Sub-folders",
     "option.subfolders.tip": "Look into all folders below as well",
@@ -17,7 +17,7 @@ FOLDER_TEXTS: dict[str, str] = {
     "option.adapters": "Learn the Person",
     "option.adapters.tip": "Adapt the learned networks to this person: takes longer, and the wrinkles are the person's",
     # the list
-    "folder.summary": "{name}: {used} of {count} photos are used",
+    "folder.summary": "{used} of {count} photos used, {name}",
     "folder.use": "Use",
     "folder.use.tip": "Whether this photo is used; your choice overrules the verdict",
     "folder.yours": "your choice",
@@ -38,6 +38,10 @@ FOLDER_TEXTS: dict[str, str] = {
     "personalise.make": "Personalise {name}",
     "report.used": "Made of {used} photos, of {count} in the folder",
     "report.error": "Landmark error over all photos: {percent:.1f}%",
+    "report.held_out": "On {photos} photos that were held out: {before:.1f}% before, {after:.1f}% now.",
+    "report.held_out_one": "On one photo that was held out: {before:.1f}% before, {after:.1f}% now.",
+    "report.photos": "Photos",
+    "report.photo": "{verdict}, {percent:.1f}%",
     "update": "Update Avatar",
     "update.tip": "Give an avatar in the scene the keys and maps of a newer package of the same person",
     "update.done": "{name} is personalised",

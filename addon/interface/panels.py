@@ -11,7 +11,7 @@ from ..worker.job import Job, JobState
 from .active_avatar import may_have_avatar
 from .avatar_properties import head_of
 from .create_options import draw_built_options, draw_made_options
-from .drawn_sentence import draw_sentence
+from .drawn_sentence import draw_sentence, free_px, shortened
 from .folder_panel import draw_folder_report, draw_folder_review
 from .import_finished import wait_text
 from .orders import Failure, FinishedAvatar
@@ -20,6 +20,8 @@ from .session import Session, has_session, session
 from .texts import CONTEXT, TEXTS, duration_text, text
 
 _PICTURE_SCALE = 6.0
+# between the words in a progress bar and the sidebar's edges, at scale 1
+_BAR_MARGIN_PX = 64
 _CLOSED = frozenset({"DEFAULT_CLOSED"})
 # the button that mends a failure, by the beginning of the error's code
 _MENDED_BY = {
@@ -132,7 +134,7 @@ class LIKENESS_PT_avatar(LikenessPanel, bpy.types.Panel):
             layout.operator("likeness.view_from_photo", icon="VIEW_CAMERA")
         elif not avatar.photos_used:
             layout.label(text=text("avatar.no_photo"), translate=False)
-        draw_folder_report(layout, avatar)
+        draw_folder_report(layout, avatar, context.region.width)
         layout.operator("likeness.personalise_folder", icon="FILE_FOLDER")
 
 
@@ -221,7 +223,9 @@ def _progress_text(job: Job) -> str:
     stage = job.text[:1].upper() + job.text[1:]
     if job.seconds_left is None:
         return stage
-    return text("create.time_left", stage=stage, time=duration_text(job.seconds_left))
+    left = duration_text(job.seconds_left)
+    room = free_px(_BAR_MARGIN_PX, text("create.time_left", stage="", time=left))
+    return text("create.time_left", stage=shortened(stage, room), time=left)
 
 
 def _draw_choice(layout: bpy.types.UILayout, choice) -> None:

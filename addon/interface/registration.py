@@ -17,6 +17,7 @@ from . import (
     face_picker,
     folder_list,
     folder_operators,
+    folder_report_panel,
     import_operators,
     job_operators,
     motion_operators,
@@ -25,7 +26,7 @@ from . import (
     wrinkle_operators,
     wrinkle_panel,
 )
-from .avatar_properties import LIKENESS_PG_avatar
+from .avatar_properties import LIKENESS_PG_avatar, LIKENESS_PG_avatar_photo
 from .backend_choice import chosen_environment, start_chosen_worker
 from .create_options import LIKENESS_PG_create
 from .expression_operators import LIKENESS_PG_posing
@@ -37,6 +38,7 @@ from .texts import TRANSLATIONS, text
 
 # in the order in which they need one another
 CLASSES = (
+    LIKENESS_PG_avatar_photo,
     LIKENESS_PG_avatar,
     LIKENESS_PG_create,
     *preference_operators.CLASSES,
@@ -54,6 +56,7 @@ CLASSES = (
     *bake_operators.CLASSES,
     *export_operators.CLASSES,
     *panels.CLASSES,
+    *folder_report_panel.CLASSES,
     *expression_panel.CLASSES,
     *wrinkle_panel.CLASSES,
     *bake_panel.CLASSES,

@@ -21,7 +21,7 @@ TEXTS: dict[str, str] = {
     "create.first": "Drop photos here, or choose them",
     "create.options": "Options",
     "create.waiting": "{count} more waiting",
-    "create.time_left": "{stage} · about {time} left",
+    "create.time_left": "{stage} · {time} left",
     "create.starting": "Starting the backend",
     "create.cancelling": "Cancelling",
     "create.device": "Computed on {device}",

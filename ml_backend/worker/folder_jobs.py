@@ -22,8 +22,9 @@ from ml_backend.loaded_models import LoadedModels
 from ml_backend.personalise.curation import Curation, CurationOptions, JudgedPhoto, curate
 from ml_backend.personalise.folder_avatar import FolderOptions, FolderStage, make_folder_avatar
 from ml_backend.personalise.folder_images import list_images
+from ml_backend.personalise.kept_files import kept_files
 from ml_backend.personalise.kept_readings import KeptReadings
-from ml_backend.personalise.known_person import read_known_person
+from ml_backend.personalise.known_person import KnownPerson, read_known_person
 from ml_backend.personalise.train_adapters import AdapterTraining
 from ml_backend.pipeline import PipelineOptions
 from ml_backend.worker.folder_progress import FolderStep
@@ -65,7 +66,8 @@ class FolderJobs:
         def tell(text: str, fraction: float) -> None:
             enter(FolderStep(FolderStage.JUDGE_PHOTOS, text, fraction))
 
-        curation = curate(folder, self._models, self._curation(request.choice), tell, self._kept)
+        options = _curation(request.choice, self._person(request.choice))
+        curation = curate(folder, self._models, options, tell, self._kept, kept_files(folder))
         return JudgedFolder(self._rows(curation, Path(request.thumbnails)), curation.sentences)
 
     def make(self, request: FolderAvatarRequest, enter: _Enter) -> FolderAvatarResult:
@@ -85,21 +87,22 @@ class FolderJobs:
             wrinkle_age=chosen.wrinkle_age,
         )
         adapters = AdapterTraining() if chosen.adapters else None
-        options = FolderOptions(self._curation(request.choice), avatar, adapters)
+        person = self._person(request.choice)
+        before = None if person is None else person.as_head
+        options = FolderOptions(_curation(request.choice, person), avatar, adapters, before)
         remove_stale_leftovers(package.parent)
+        folder = Path(request.folder)
         result = make_folder_avatar(
-            Path(request.folder), package, options,
-            lambda stage, text, fraction: enter(FolderStep(stage, text, fraction)), self._models, self._kept,
+            folder, package, options, lambda stage, text, fraction: enter(FolderStep(stage, text, fraction)),
+            self._models, self._kept, kept_files(folder),
         )  # fmt: skip
         error = float(np.mean(result.joint.error_percent))
-        timings_s = result.description.timings_s
-        return FolderAvatarResult(str(result.package), timings_s, len(result.curation.chosen), error)
+        said = result.description
+        used = len(result.curation.chosen)
+        return FolderAvatarResult(str(result.package), said.timings_s, used, error, said.held_out)
 
-    def _curation(self, choice: FolderChoice) -> CurationOptions:
-        person = None
-        if choice.person is not None:
-            person = read_known_person(Path(choice.person), self._models).shape.numpy()
-        return CurationOptions(choice.with_subfolders, choice.most_photos, choice.overruled, person)
+    def _person(self, choice: FolderChoice) -> KnownPerson | None:
+        return None if choice.person is None else read_known_person(Path(choice.person), self._models)
 
     def _rows(self, curation: Curation, thumbnails: Path) -> tuple[PhotoVerdict, ...]:
         thumbnails.mkdir(parents=True, exist_ok=True)
@@ -116,6 +119,11 @@ class FolderJobs:
             )
             for number, photo in enumerate(curation.photos, start=1)
         )
+
+
+def _curation(choice: FolderChoice, person: KnownPerson | None) -> CurationOptions:
+    shape = None if person is None else person.shape.numpy()
+    return CurationOptions(choice.with_subfolders, choice.most_photos, choice.overruled, shape)
 
 
 def _write_thumbnail(photo: JudgedPhoto, folder: Path, number: int) -> str:

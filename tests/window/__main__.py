@@ -13,7 +13,7 @@ from pathlib import Path
 
 from assets.recipes.extension.contents import ROOT
 from assets.recipes.refusal import Refusal
-from tests.window import artist, mishaps
+from tests.window import artist, mishaps, photo_folder
 from tests.window.blender_window import WindowGone
 from tests.window.machine import Machine, why_not
 from tests.window.play import PORTRAIT, Play
@@ -30,7 +30,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="build.py test --window", description=__doc__)
     parser.add_argument("--suite", choices=SUITES, action="append", help="one Blender only (default: all)")
     parser.add_argument("--pictures", type=Path, default=_PICTURES, help="folder for pictures (default: out/window)")
-    parser.add_argument("--part", choices=("artist", "mishaps"), action="append", help="a part only (default: all)")
+    parser.add_argument(
+        "--part", choices=("artist", "folder", "mishaps"), action="append", help="a part only (default: all)"
+    )
     parser.add_argument("--set-up-limit", type=float, default=1200.0, metavar="S", help="for a Blender from nothing")
     arguments = parser.parse_args()
     # whoever ends this one ends its Blender and its screen too
@@ -86,6 +88,8 @@ def _play(play: Play, parts: list[str] | None) -> None:
     if not parts or "artist" in parts:
         avatar = _step("make the first avatar, save, quit", lambda: artist.make_first_avatar(play, scene))
         _step("open the file again", lambda: artist.come_back(play, scene, avatar))
+    if not parts or "folder" in parts:
+        _step("make an avatar of a folder, undo, personalise", lambda: photo_folder.make_avatar_of_folder(play))
     if not parts or "mishaps" in parts:
         for words, mishap in mishaps.ALL:
             _step(words, lambda mishap=mishap: mishap(play))

@@ -121,23 +121,35 @@ class BlenderWindow:
         Raises:
             AssertionError: there is no such button.
         """
+        # the path of a property may hold the same words
+        return self._find(lambda found: found.startswith("bpy.ops.") and command in found, command, place, across)
+
+    def find_property(self, path: str, place: Place = SIDEBAR, across: float = 1 / 3) -> tuple[int, int]:
+        """The same for a property.
+
+        Args:
+            path: from the block of data that holds it.
+        """
+        return self._find(lambda found: found == path, path, place, across)
+
+    def _find(self, is_it: Callable[[str], bool], words: str, place: Place, across: float) -> tuple[int, int]:
         seen: list[str] = []
         for pause_s in _PAUSES_S:
             for x, y, found in self._buttons(place, across, pause_s):
-                if command in found:
+                if is_it(found):
                     return x, y
                 seen += [found] if found not in seen else []
-        raise AssertionError(f"no button {command} in {place}; there are {seen}")
+        raise AssertionError(f"no {words} in {place}; there are {seen}")
 
     def _buttons(self, place: Place, across: float, pause_s: float) -> Iterator[tuple[int, int, str]]:
-        """Where a button is under the mouse on its way down a region, and the button's Python command."""
+        """Where something is under the mouse on its way down a region: a button's Python command, a property's path."""
         left, top, right, bottom = self.ask("box({kind}, {area})", kind=place.kind, area=place.area)
         x = place.left + left + round((right - left) * across)
         for y in range(place.top + top + _SCAN_STEP_PX, place.top + bottom, _SCAN_STEP_PX):
             self.screen.move(x, y)
             time.sleep(pause_s)
             found = self.ask("under_mouse({kind}, {area})", kind=place.kind, area=place.area)
-            if found.startswith("bpy.ops."):
+            if found:
                 yield x, y, found
 
     def press(self, command: str, place: Place = SIDEBAR, across: float = 1 / 3) -> None:

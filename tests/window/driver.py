@@ -5,15 +5,16 @@ One request and one answer at a time, each a line of JSON, through a socket besi
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
-import queue
 import socket
 import sys
-import threading
 import time
 import traceback
+from collections.abc import Iterator
+from pathlib import Path
 
 import bpy
 from bpy_extras import view3d_utils
@@ -21,42 +22,87 @@ from mathutils import Vector
 
 EXTENSION = "bl_ext.user_default.likeness"
 _TICK_S = 0.03
+_CHUNK_BYTES = 1 << 16
 
-_requests: queue.SimpleQueue = queue.SimpleQueue()
 _tick_durations: list[float] = []
-_gaps: list[float] = []
-_last = [0.0]
 
 
-def _listen(path: str) -> None:
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    server.bind(path)
-    server.listen(1)
-    while True:
-        connection, _ = server.accept()
-        with connection, connection.makefile("rw", encoding="utf-8") as stream:
-            for line in stream:
-                answers: queue.SimpleQueue = queue.SimpleQueue()
-                _requests.put((json.loads(line), answers))
-                stream.write(json.dumps(answers.get()) + "\n")
-                stream.flush()
+class SuiteSocket:
+    """Lines from the suite and back, as far as they go without waiting.
 
+    Blender's timer asks for them: in a thread, Python's collector of cycles might run, and free Blender's objects there.
+    """
 
-def _serve() -> float:
-    """Blender's timer: this is the main thread, where `bpy` may be touched."""
-    now = time.perf_counter()
-    _gaps.append(now - _last[0])
-    _last[0] = now
-    while not _requests.empty():
-        request, answers = _requests.get()
+    def __init__(self, path: str) -> None:
+        """Listen; who connects before the first `lines` waits for it.
+
+        Args:
+            path: of the socket, which is not there yet.
+        """
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._server.bind(path)
+        self._server.listen(1)
+        self._server.setblocking(False)
+        self._connection: socket.socket | None = None
+        self._received = self._unsent = b""
+
+    def lines(self) -> Iterator[bytes]:
+        """The whole lines that are there now; none while the suite has not taken all of the last answer."""
+        self.send(b"")
+        if not self._unsent and (self._connection or self._accept()):
+            self._receive()
+            *lines, self._received = self._received.split(b"\n")
+            yield from lines
+
+    def send(self, answer: bytes) -> None:
+        """Send what the suite takes now; the rest goes first the next time."""
+        self._unsent += answer
         try:
-            # what is asked for is a function of this file, or an expression
-            result = eval(request["expression"], globals())
-            json.dumps(result)
-            answers.put({"result": result})
-        except Exception:
-            answers.put({"error": traceback.format_exc()})
+            while self._connection and self._unsent:
+                self._unsent = self._unsent[self._connection.send(self._unsent) :]
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            self._hang_up()
+
+    def _accept(self) -> bool:
+        try:
+            self._connection, _ = self._server.accept()
+        except BlockingIOError:
+            return False
+        self._connection.setblocking(False)
+        return True
+
+    def _receive(self) -> None:
+        try:
+            while chunk := self._connection.recv(_CHUNK_BYTES):
+                self._received += chunk
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            pass
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """The suite has gone; another may come."""
+        self._connection.close()
+        self._connection = None
+        self._received = self._unsent = b""
+
+
+def _serve(suite: SuiteSocket) -> float:
+    """Blender's timer: this is the main thread, where `bpy` may be touched."""
+    for line in suite.lines():
+        suite.send(_answer(line).encode() + b"\n")
     return _TICK_S
+
+
+def _answer(line: bytes) -> str:
+    try:
+        # what is asked for is a function of this file, or an expression
+        return json.dumps({"result": eval(json.loads(line)["expression"], globals())})
+    except Exception:
+        return json.dumps({"error": traceback.format_exc()})
 
 
 # --- the extension --------------------------------------------------------------------------------------------------
@@ -129,6 +175,15 @@ def drop(directory: str, names: list[str], region: str = "UI") -> list[str]:
         return sorted(bpy.ops.wm.drop_import_file("INVOKE_DEFAULT", directory=directory, files=files))
 
 
+def photos() -> list[dict]:
+    """The list of a folder's photos in the panel."""
+    shown = bpy.context.window_manager.likeness_folder.photos
+    return [
+        {"name": photo.name, "verdict": photo.verdict, "use": photo.use, "picture": Path(photo.thumbnail).is_file()}
+        for photo in shown
+    ]
+
+
 # --- the scene ------------------------------------------------------------------------------------------------------
 
 
@@ -167,6 +222,20 @@ def avatars() -> list[dict]:
                 }
             )
     return found
+
+
+def folder_report(name: str) -> dict:
+    """What the panel says of the folder that a head was made of."""
+    head = bpy.context.scene.objects[name].likeness
+    return {
+        "used": head.photos_used,
+        "found": head.photos_found,
+        "error": round(head.photos_error, 2),
+        "photos": {photo.name: photo.verdict for photo in head.photos},
+        "held_out": head.held_out_photos,
+        "before": round(head.held_out_before, 2),
+        "after": round(head.held_out_after, 2),
+    }
 
 
 def key_values() -> list[float]:
@@ -308,6 +377,11 @@ def browser() -> dict | None:
     }
 
 
+def browser_option(name: str):
+    """An option beside the open file browser; its value."""
+    return getattr(browser_area()[1].spaces.active.active_operator.properties, name)
+
+
 def browse(folder: str, name: str = "") -> None:
     """Go to a folder in the open file browser, and write a name into its line."""
     params = browser_area()[1].spaces.active.params
@@ -340,6 +414,5 @@ def quiet() -> None:
 
 
 quiet()
-threading.Thread(target=_listen, args=(sys.argv[sys.argv.index("--") + 1],), daemon=True).start()
-_last[0] = time.perf_counter()
-bpy.app.timers.register(_serve, first_interval=_TICK_S, persistent=True)
+_serve_suite = functools.partial(_serve, SuiteSocket(sys.argv[sys.argv.index("--") + 1]))
+bpy.app.timers.register(_serve_suite, first_interval=_TICK_S, persistent=True)
