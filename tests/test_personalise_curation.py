@@ -14,7 +14,7 @@ import torch
 
 from addon.exchange.errors import LikenessError, PhotoError
 from ml_backend.coarse.parameters import FitParameters
-from ml_backend.personalise.curation import Curation, CurationOptions, JudgedPhoto, judge_readings, load_view
+from ml_backend.personalise.curation import Curation, CurationOptions, JudgedPhoto, judge_readings, load_view, trust_of
 from ml_backend.personalise.curation_report import as_json, table
 from ml_backend.personalise.face_readings import FaceReading, PhotoReading, scaled_face, scaled_start
 from ml_backend.personalise.folder_images import FolderImage, list_images
@@ -305,6 +305,20 @@ def test_the_artist_overrules() -> None:
     assert any("gone.jpg" in sentence for sentence in curation.sentences)
     with_other = judge_readings(folder_of_readings(), CurationOptions(overruled={"q_other.jpg": True}))
     assert "q_other.jpg" in with_other.chosen
+
+
+def test_the_less_sure_the_less_a_photo_says_unless_it_is_ticked() -> None:
+    options = CurationOptions()
+    curation = judge_readings(folder_of_readings(), options)
+    sure = {photo.name: photo.sure for photo in curation.photos}
+    trust = dict(zip(curation.chosen, trust_of(curation, options), strict=True))
+    assert max(trust.values()) == 1 and min(trust.values()) > 0
+    assert sorted(trust, key=trust.get) == sorted(trust, key=sure.get)
+    # ticked by the artist, it says all, however little it looks like the others
+    ticks = CurationOptions(overruled={"q_other.jpg": True})
+    ticked = judge_readings(folder_of_readings(), ticks)
+    trust = dict(zip(ticked.chosen, trust_of(ticked, ticks), strict=True))
+    assert trust["q_other.jpg"] == 1
 
 
 def test_the_report_says_all_of_every_photo() -> None:

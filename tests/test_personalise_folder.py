@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ml_backend.__main__ import main
 from ml_backend.head.albedo_model import load_albedo_model
 from ml_backend.head.head_file import load_head
 from ml_backend.loaded_models import LoadedModels
+from ml_backend.personalise import kept_files
 from ml_backend.personalise.curation import CurationOptions
 from ml_backend.personalise.folder_avatar import FolderOptions, FolderResult, make_folder_avatar
 from ml_backend.personalise.known_person import read_known_person
@@ -167,14 +169,19 @@ def test_a_stopped_run_leaves_the_old_avatar(made: FolderResult, photos, models)
     assert {path.name: path.read_bytes() for path in made.package.iterdir()} == before
 
 
-def test_the_command_makes_an_avatar_and_updates_it(photos: Path, tmp_path: Path, capsys) -> None:
+def test_the_command_makes_an_avatar_and_updates_it(photos: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(kept_files, "default_cache_folder", lambda: tmp_path / "cache")
+    shutil.copy(photos / "later.png", photos / "photos" / "more.png")
     sizes = ["--texture-size", "256", "--displacement-size", "256", "--no-adapters"]
     out = tmp_path / "by_command"
     assert main(["folder", str(photos / "photos"), "--out", str(out), "--name", "Somebody", *sizes]) == 0
     printed = capsys.readouterr().out
     assert "broken.jpg" in printed and "unreadable" in printed and str(out) in printed
+    assert "Held out: 1 of these, " in printed
     assert main(["folder", str(photos / "photos"), "--update", str(out), "--leave-out", "0.png", "--json", *sizes]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["package"] == str(out) and "0.png" not in document["curation"]["chosen"]
+    # three photos are too few to hold one out
+    assert document["held_out"] is None
     assert main(["folder", str(photos / "photos"), *sizes]) == 2
     assert "--out PACKAGE" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from addon.exchange.avatar_description import HeldOutError
 from addon.exchange.errors import LikenessError
 from addon.exchange.folder_messages import (
     FolderAvatarOptions,
@@ -33,6 +34,7 @@ from addon.worker.job_queue import JobState
 from ml_backend.head.albedo_model import load_albedo_model
 from ml_backend.head.head_file import load_head
 from ml_backend.loaded_models import LoadedModels
+from ml_backend.personalise import kept_files
 from ml_backend.personalise.face_readings import FaceReader
 from ml_backend.personalise.folder_avatar import FolderStage
 from ml_backend.synthetic.sample import SyntheticFaces
@@ -50,6 +52,15 @@ FACES = SyntheticSettings(
 )  # fmt: skip
 SMALL = FolderAvatarOptions("Someone", 256, 256, 0.4, False)
 ROW = PhotoVerdict("a/1.jpg", "used", "Used: seen from the front.", 0.9, "1.png", True, True)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own, also for a real worker."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setattr(kept_files, "default_cache_folder", lambda: folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +108,7 @@ def judge(jobs: FolderJobs, folder: Path, thumbnails: Path, **choice: object) ->
             JudgedFolder((ROW,), ("1",)),
         ),
         (FolderAvatarRequest("/写真", "/out", FolderChoice(), SMALL), FolderAvatarResult("/out", {"a": 1.0}, 2, 1.5)),
+        (FolderAvatarRequest("/a", "/b"), FolderAvatarResult("/b", {}, 9, 1.5, HeldOutError(2, 2.5, 1.75))),
     ],
 )
 def test_requests_and_results_survive_the_line(request_, result):
@@ -177,6 +189,26 @@ def test_stopped_while_judging_it_goes_on_where_it_was(folder: Path, tmp_path: P
     assert reads == ["0.png"]
     judge(jobs, folder, tmp_path)
     assert reads == ["0.png", "1.png", "broken.jpg", "wall.png"]
+
+
+def test_a_new_worker_goes_on_with_what_a_killed_one_has_read(folder: Path, tmp_path: Path, reads: list[str]):
+    models = LoadedModels()
+
+    def stop(step: FolderStep) -> None:
+        if "1.png" in step.text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        FolderJobs(models).judge(JudgeFolderRequest(str(folder), str(tmp_path)), stop)
+    reads.clear()
+    told: list[str] = []
+    request = FolderAvatarRequest(
+        str(folder), str(tmp_path / "avatar"), FolderChoice(overruled={"0.png": False}), SMALL
+    )
+    with pytest.raises(LikenessError, match="1 photos that can be used"):
+        FolderJobs(models).make(request, lambda step: told.append(step.text))
+    assert told[0] == "goes on from: 1 photo read"
+    assert reads == ["1.png", "broken.jpg", "wall.png"]
 
 
 def test_a_folder_that_cannot_be_listed_is_said_before_any_photo_is_read(jobs, folder, tmp_path, reads, monkeypatch):

@@ -17,6 +17,8 @@ from ml_backend.learned.plain_vit import Block
 
 # width of the bottleneck: with 32, the adapters of both networks come to 0.2 million numbers
 BOTTLENECK = 32
+# the same photos give the same person
+FIRST_WEIGHTS_SEED = 1
 # parameters of a network that belong to the person beside adapters and layer norms
 PERSON_LATENTS = ("x_d",)
 
@@ -27,7 +29,7 @@ class AdaptedFeedForward(torch.nn.Module):
     """A feed-forward layer with an adapter behind it: y + up(gelu(down(y))) of the layer's output y.
 
     Args:
-        base: the layer; width: of the tokens; bottleneck: of the adapter.
+        base: the layer; width: of the tokens; bottleneck: of the adapter; chance: of its first weights.
 
     The last layer begins at 0, so that the network is at first what it was.
 
@@ -35,13 +37,14 @@ class AdaptedFeedForward(torch.nn.Module):
     the feed-forward layers only).
     """
 
-    def __init__(self, base: torch.nn.Module, width: int, bottleneck: int) -> None:
+    def __init__(self, base: torch.nn.Module, width: int, bottleneck: int, chance: torch.Generator) -> None:
         super().__init__()
         self.base = base
         self.down = torch.nn.Linear(width, bottleneck)
         self.up = torch.nn.Linear(bottleneck, width)
-        torch.nn.init.zeros_(self.up.weight)
-        torch.nn.init.zeros_(self.up.bias)
+        torch.nn.init.xavier_uniform_(self.down.weight, generator=chance)
+        for zero in (self.down.bias, self.up.weight, self.up.bias):
+            torch.nn.init.zeros_(zero)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """(B,P,width) of tokens (B,P,width)."""
@@ -60,18 +63,19 @@ def with_adapters(base: Network, bottleneck: int = BOTTLENECK) -> Network:
     Raises:
         ValueError: the network has no transformer block.
     """
-    network = copy.deepcopy(base)
+    network, chance = copy.deepcopy(base), torch.Generator().manual_seed(FIRST_WEIGHTS_SEED)
     blocks = [module for module in network.modules() if isinstance(module, Block)]
     if not blocks:
         raise ValueError("the network has no transformer block")
     for block in blocks:
         width = block.norm2.normalized_shape[0]
         device = block.norm2.weight.device
-        block.mlp = AdaptedFeedForward(block.mlp, width, bottleneck).to(device)
+        block.mlp = AdaptedFeedForward(block.mlp, width, bottleneck, chance).to(device)
     if isinstance(network, CoarseEncoder):
         # what the landmarks say joins the class token behind the blocks: only here can it be adapted
         hidden = network.to_code[0].out_features
-        network.to_code[1] = AdaptedFeedForward(network.to_code[1], hidden, bottleneck).to(network.to_code[0].weight)
+        adapted = AdaptedFeedForward(network.to_code[1], hidden, bottleneck, chance)
+        network.to_code[1] = adapted.to(network.to_code[0].weight)
     network.requires_grad_(False)
     for parameter in person_parameters(network).values():
         parameter.requires_grad_(True)
@@ -98,6 +102,18 @@ def person_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().cpu().clone() for name, value in person_parameters(network).items()}
 
 
+def take_person_state(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Give a network with adapters the person's part of its weights.
+
+    Args:
+        state: from `person_state` of such a network, in any precision.
+    """
+    owned = person_parameters(network)
+    with torch.no_grad():
+        for name, value in state.items():
+            owned[name].copy_(value)
+
+
 def personal_network(base: Network, state: Mapping[str, torch.Tensor]) -> Network:
     """The network of a person.
 
@@ -114,7 +130,5 @@ def personal_network(base: Network, state: Mapping[str, torch.Tensor]) -> Networ
     owned = person_parameters(network)
     if set(owned) != set(state) or any(owned[name].shape != value.shape for name, value in state.items()):
         raise ValueError("the adapters are those of another network")
-    with torch.no_grad():
-        for name, value in state.items():
-            owned[name].copy_(value)
+    take_person_state(network, state)
     return network.requires_grad_(False).eval()

@@ -43,6 +43,7 @@ def add_folder_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wrinkle-age", type=float, default=DEFAULT_WRINKLE_AGE, metavar="0-1", help="0 = smooth skin, 1 = old skin"
     )
+    parser.add_argument("--restart", action="store_true", help="do not go on from a run that was interrupted")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
 
@@ -57,17 +58,22 @@ def run_folder(arguments: argparse.Namespace) -> int:
     from ml_backend.loaded_models import LoadedModels
     from ml_backend.personalise.curation_report import as_json, table
     from ml_backend.personalise.folder_avatar import make_folder_avatar
+    from ml_backend.personalise.kept_files import kept_files
 
     out = arguments.out or arguments.update
     if out is None:
         raise LikenessError("usage", "There is no place for the avatar.", "Give --out PACKAGE or --update PACKAGE.")
     models = LoadedModels()
     options = _options(arguments, models)
-    result = make_folder_avatar(arguments.folder, out, options, _show_progress, models)
+    files = kept_files(arguments.folder)
+    if arguments.restart:
+        files.remove()
+    result = make_folder_avatar(arguments.folder, out, options, _show_progress, models, files=files)
     if arguments.json:
         document = {
             "package": str(result.package), "curation": as_json(result.curation),
             "landmark_error_percent": dict(zip(result.curation.chosen, result.joint.error_percent, strict=True)),
+            "held_out": encode(result.description.held_out),
             "avatar": encode(result.description),
         }  # fmt: skip
         print(json.dumps(document))
@@ -77,6 +83,11 @@ def run_folder(arguments: argparse.Namespace) -> int:
         print(f"{seconds:7.2f} s  {stage}")
     error = float(np.mean(result.joint.error_percent))
     print(f"Fit: landmarks of {len(result.joint.fits)} photos {error:.1f}% of the outer eye corners' distance off")
+    if (held_out := result.description.held_out) is not None:
+        print(
+            f"Held out: {held_out.photos} of these, {held_out.before_percent:.1f}% before and "
+            f"{held_out.after_percent:.1f}% with a head made of the others"
+        )
     print(f"Avatar: {result.package}")
     return 0
 
@@ -87,14 +98,12 @@ def _options(arguments: argparse.Namespace, models: LoadedModels) -> FolderOptio
     from ml_backend.personalise.known_person import read_known_person
     from ml_backend.personalise.train_adapters import AdapterTraining
 
-    person = None
-    if arguments.update is not None:
-        person = read_known_person(arguments.update, models).shape.numpy()
+    person = None if arguments.update is None else read_known_person(arguments.update, models)
     curation = CurationOptions(
         with_subfolders=arguments.subfolders,
         most_photos=arguments.most_photos,
         overruled={**dict.fromkeys(arguments.use, True), **dict.fromkeys(arguments.leave_out, False)},
-        person=person,
+        person=None if person is None else person.shape.numpy(),
         recognition=arguments.recognition,
     )
     avatar = PipelineOptions(
@@ -103,7 +112,8 @@ def _options(arguments: argparse.Namespace, models: LoadedModels) -> FolderOptio
         name=arguments.name,
         wrinkle_age=arguments.wrinkle_age,
     )
-    return FolderOptions(curation, avatar, None if arguments.no_adapters else AdapterTraining(), arguments.offsets)
+    adapters = None if arguments.no_adapters else AdapterTraining()
+    return FolderOptions(curation, avatar, adapters, None if person is None else person.as_head, arguments.offsets)
 
 
 def _show_progress(stage: FolderStage, text: str, fraction: float) -> None:

@@ -16,13 +16,19 @@ from ml_backend.loaded_models import LoadedModels
 from ml_backend.one_thread import one_thread
 from ml_backend.personalise.face_readings import FaceReader, FaceReading, PhotoReading, scaled_face, scaled_start
 from ml_backend.personalise.folder_images import list_images
-from ml_backend.personalise.kept_readings import KeptReadings
+from ml_backend.personalise.kept_files import KeptFiles
+from ml_backend.personalise.kept_readings import KeptReadings, ReadingSettings
 from ml_backend.personalise.person_identity import PersonFound, find_person
 from ml_backend.personalise.photo_judgement import JudgementLimits, PhotoFigures, Verdict
 from ml_backend.personalise.spread_choice import choose_spread
 from ml_backend.personalise.view import VIEW_SIDE_PX, View
 from ml_backend.photo.read_photo import read_photo
 from ml_backend.tracking.face_tracker import TrackedFace
+
+# Photos of others that are taken for the person's are mostly less sure than the person's own. In two rendered folders
+# of 7 and 9 right photos with one wrong, that one moved the joint fit by 0.141 and 0.113 standard deviations (rms) at a
+# power of 0, by 0.065 and 0.076 at 6, by 0.052 and 0.051 at 12; at 12 some right photos hardly speak any more.
+TRUST_POWER = 6.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,11 @@ class CurationOptions:
     def __post_init__(self) -> None:
         if self.most_photos < 1:
             raise LikenessError("photo_count", "At least one photo is needed.", "Choose 2 photos or more.")
+
+    @property
+    def reading(self) -> ReadingSettings:
+        """What of the options the reading of a photo depends on."""
+        return ReadingSettings(self.limits, self.recognition)
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,7 @@ def curate(
     options: CurationOptions = CurationOptions(),
     progress: Callable[[str, float], None] = lambda _text, _fraction: None,
     kept: KeptReadings | None = None,
+    files: KeptFiles | None = None,
 ) -> Curation:
     """Judge the images of a folder.
 
@@ -111,6 +123,7 @@ def curate(
     Args:
         progress: called before each file with a text and the fraction done; may raise `Cancelled`.
         kept: what was read before; photos that have not changed since are not read again.
+        files: where readings are kept on the disk as well, in case the run is interrupted.
 
     Raises:
         LikenessError: the folder holds no images, or a model cannot be loaded. A bad image is no error.
@@ -120,7 +133,7 @@ def curate(
     reader = FaceReader(models, options.limits, VIEW_SIDE_PX, options.recognition)
     _check_person(options, models)
     kept = KeptReadings() if kept is None else kept
-    kept.begin(images, (options.limits, options.recognition))
+    kept.begin(images, options.reading, files)
     readings = []
     with one_thread():
         for number, image in enumerate(images):
@@ -149,6 +162,16 @@ def judge_readings(readings: Sequence[PhotoReading], options: CurationOptions) -
     chosen = _mark_unneeded(photos, faces, different, wanted, options.most_photos)
     names = tuple(photos[number].name for number in chosen)
     return Curation(tuple(photos), names, person.shape, _sentences(photos, options))
+
+
+def trust_of(curation: Curation, options: CurationOptions) -> tuple[float, ...]:
+    """How much each chosen photo may say of who the person is, 0-1: the less sure it is theirs, the less.
+
+    Photos that the artist has ticked may say all.
+    """
+    judged = {photo.name: photo for photo in curation.photos}
+    sure = [1.0 if options.overruled.get(name) else judged[name].sure for name in curation.chosen]
+    return tuple((value / max(sure)) ** TRUST_POWER for value in sure)
 
 
 def load_view(photo: JudgedPhoto, models: LoadedModels, largest_side_px: int = VIEW_SIDE_PX) -> View:

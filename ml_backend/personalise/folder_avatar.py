@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from addon.exchange.avatar_description import AvatarDescription, FolderPhoto
+from addon.exchange.avatar_description import AvatarDescription, FolderPhoto, HeldOutError
 from addon.exchange.avatar_package import check_target
 from addon.exchange.errors import PhotoError
 from ml_backend.avatar_writer import FittedAvatar, write_avatar
@@ -19,9 +20,14 @@ from ml_backend.displacement.bake_displacement import bake_displacement
 from ml_backend.head.head_model import HeadModel
 from ml_backend.loaded_models import LoadedModels
 from ml_backend.one_thread import one_thread
-from ml_backend.personalise.curation import Curation, CurationOptions, curate, load_view
+from ml_backend.personalise.curation import Curation, CurationOptions, curate, load_view, trust_of
+from ml_backend.personalise.face_readings import quality
+from ml_backend.personalise.folder_images import list_images
+from ml_backend.personalise.held_out import PersonHead, held_out_error
 from ml_backend.personalise.joint_fit import JointFit, JointFitOptions, fit_jointly
+from ml_backend.personalise.kept_files import KeptFiles
 from ml_backend.personalise.kept_readings import KeptReadings
+from ml_backend.personalise.kept_run import ENCODER, STUDENT, KeptRun
 from ml_backend.personalise.person_networks import PersonNetworks
 from ml_backend.personalise.train_adapters import AdapterTraining, train_encoder, train_student
 from ml_backend.personalise.vertex_offsets import personal_head
@@ -46,6 +52,8 @@ class FolderStage(Enum):
     WRITE_PACKAGE = "writing the avatar"
 
 
+# Of the stage that fits the head, what the joint fit takes; the rest goes to photos held out.
+JOINT_SHARE = 0.6
 # About what each stage takes of the whole with twenty photos.
 SHARES = dict(zip(FolderStage, (0.15, 0.10, 0.45, 0.22, 0.05, 0.03), strict=True))
 
@@ -58,6 +66,7 @@ class FolderOptions:
         curation: which photos.
         avatar: sizes of the maps, wrinkles and name (None = the folder's); the rest of it is for single photos.
         adapters: how the learned networks are adapted to the person; None: they stay the shared ones.
+        before: the head of the avatar that is updated, with which the new one is compared on photos held out.
         offsets: also move the neutral's vertices where four photos or more agree. Off: on rendered people the surface
             became 4 to 10% worse, since most of what photos agree on is the tracker's own lasting error.
     """
@@ -65,7 +74,13 @@ class FolderOptions:
     curation: CurationOptions = field(default_factory=CurationOptions)
     avatar: PipelineOptions = field(default_factory=PipelineOptions)
     adapters: AdapterTraining | None = field(default_factory=AdapterTraining)
+    before: PersonHead | None = None
     offsets: bool = False
+
+    @property
+    def joint(self) -> JointFitOptions:
+        """Those of the joint fit."""
+        return JointFitOptions(use_offsets=self.offsets)
 
 
 @dataclass(frozen=True)
@@ -88,6 +103,7 @@ def make_folder_avatar(
     progress: Progress = lambda stage, text, fraction: None,
     models: LoadedModels | None = None,
     kept: KeptReadings | None = None,
+    files: KeptFiles | None = None,
 ) -> FolderResult:
     """Make one avatar package of all photos of a person.
 
@@ -96,6 +112,8 @@ def make_folder_avatar(
         package: the folder to write; an avatar there is replaced when the new one is whole.
         progress: called with the stage, what is at work and the fraction of the whole that is done; may raise to stop.
         models: loaded ones; kept: what was read of the photos before.
+        files: where what is finished is kept until the avatar is written, so that an interrupted run can go on; None:
+            nowhere.
 
     Raises:
         LikenessError: too few photos show one person, or the place cannot be written; nothing is left behind.
@@ -103,9 +121,10 @@ def make_folder_avatar(
     Source: first paper, section 3.4.
     """
     check_target(package)
-    models = models or LoadedModels()
-    steps = _Steps(progress)
-    curation = curate(folder, models, options.curation, steps.within(FolderStage.JUDGE_PHOTOS), kept)
+    models, steps = models or LoadedModels(), _Steps(progress)
+    kept = KeptReadings() if kept is None else kept
+    run = _begin(folder, options, kept, files, steps)
+    curation = curate(folder, models, options.curation, steps.within(FolderStage.JUDGE_PHOTOS), kept, files)
     judged = {photo.name: photo for photo in curation.photos}
     if len(curation.chosen) < FEWEST_PHOTOS:
         raise PhotoError(
@@ -114,13 +133,10 @@ def make_folder_avatar(
             "Add photos of the same person, or make an avatar of the one photo.",
         )
     views = [load_view(judged[name], models) for name in curation.chosen]
-    with one_thread():
-        joint_options = JointFitOptions(use_offsets=options.offsets)
-        within = steps.within(FolderStage.FIT_HEAD)
-        joint = fit_jointly(views, models.head(None), models.albedo, joint_options, within)
+    joint, held_out = _fitted(views, curation, models, options, steps, run)
     head = personal_head(models.head(None), joint.offsets_m)
     # training gains from all threads, the many small steps of the other stages do not
-    networks = _adapted(views, joint, head, models, options, steps)
+    networks = _adapted(views, joint, head, models, options, steps, run)
     with one_thread(), torch.no_grad():
         texture = bake_views(
             [TextureView(view.pixels, view.face, fit) for view, fit in zip(views, joint.fits, strict=True)],
@@ -136,26 +152,83 @@ def make_folder_avatar(
     avatar = FittedAvatar(
         name=options.avatar.name or folder.resolve().name, photo=source, faces_found=photo.num_faces,
         face_used=photo.face_number, face=views[shown].face, head=head, fit=joint.fits[shown], texture=texture,
-        wrinkles=wrinkles, folder=_record(curation, joint), networks=networks,
+        wrinkles=wrinkles, folder=_record(curation, joint), networks=networks, held_out=held_out,
     )  # fmt: skip
     description = write_avatar(package, avatar, steps.timings_s)
+    if files is not None:
+        files.remove()
     return FolderResult(package, description, curation, joint)
 
 
+def _begin(folder: Path, options: FolderOptions, kept: KeptReadings, files: KeptFiles | None, steps: _Steps) -> KeptRun:
+    """What an earlier run has left, and a word of it."""
+    images = list_images(folder, options.curation.with_subfolders)
+    run = KeptRun(files, images, options.curation, options.joint, options.adapters, options.before)
+    kept.begin(images, options.curation.reading, files)
+    read = kept.count(images)
+    found = ((f"{read} photo{'' if read == 1 else 's'} read",) if read else ()) + run.found()
+    steps.enter(FolderStage.JUDGE_PHOTOS, f"goes on from: {', '.join(found)}" if found else "", 0.0)
+    return run
+
+
+def _fitted(
+    views: list[View],
+    curation: Curation,
+    models: LoadedModels,
+    options: FolderOptions,
+    steps: _Steps,
+    run: KeptRun,
+) -> tuple[JointFit, HeldOutError | None]:
+    """One head for all photos, and what it is worth on photos that it was not made of."""
+    head, albedo = models.head(None), models.albedo
+    within, trust = steps.within(FolderStage.FIT_HEAD), trust_of(curation, options.curation)
+    with one_thread():
+        joint = run.joint_fit(
+            curation.chosen,
+            lambda: fit_jointly(
+                views,
+                head,
+                albedo,
+                options.joint,
+                lambda text, fraction: within(text, JOINT_SHARE * fraction),
+                trust,
+            ),
+        )
+        within("photos held out", JOINT_SHARE)
+        figures = {photo.name: photo.figures for photo in curation.photos}
+        worth = [quality(figures[view.name]) * math.cos(figures[view.name].yaw) for view in views]
+        held_out = run.held_out(
+            lambda: held_out_error(views, joint, head, albedo, worth, trust, options.before, options.joint)
+        )
+    return joint, held_out
+
+
 def _adapted(
-    views: list[View], joint: JointFit, head: HeadModel, models: LoadedModels, options: FolderOptions, steps: _Steps
+    views: list[View],
+    joint: JointFit,
+    head: HeadModel,
+    models: LoadedModels,
+    options: FolderOptions,
+    steps: _Steps,
+    run: KeptRun,
 ) -> PersonNetworks | None:
     """The learned networks, adapted to the person; None where they stay the shared ones."""
     if options.adapters is None:
         return None
     within = steps.within(FolderStage.ADAPT)
-    encoder = train_encoder(
-        models.coarse_encoder, views, joint, head, models.albedo, options.adapters,
-        lambda text, fraction: within(text, 0.4 * fraction),
+    encoder = run.network(
+        ENCODER, models.coarse_encoder,
+        lambda: train_encoder(
+            models.coarse_encoder, views, joint, head, models.albedo, options.adapters,
+            lambda text, fraction: within(text, 0.4 * fraction),
+        ),
     )  # fmt: skip
-    student = train_student(
-        models.detail_student, models.detail_teacher, views, joint, head, models.albedo, options.adapters,
-        lambda text, fraction: within(text, 0.4 + 0.6 * fraction),
+    student = run.network(
+        STUDENT, models.detail_student,
+        lambda: train_student(
+            models.detail_student, models.detail_teacher, views, joint, head, models.albedo, options.adapters,
+            lambda text, fraction: within(text, 0.4 + 0.6 * fraction),
+        ),
     )  # fmt: skip
     return PersonNetworks(encoder, student)
 

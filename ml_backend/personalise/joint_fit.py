@@ -94,8 +94,8 @@ class JointFit:
         offsets_m: (V,3) of the neutral's vertices, metres, model space; `personal_head` makes a head of them.
         fits: of each view on the personal head, all with that shape and albedo.
         error_percent: landmark error of each view, percent of the outer eye corners' distance.
-        say: of each view about the identity, 0-1: little where its face does not go with the others'. It tells lost
-            faces; two people who look alike to the tracker are not told apart by it.
+        say: of each view about the identity, 0-1: little where it is not trusted, or where its face does not go with
+            the others'. The latter tells lost faces; two people who look alike to the tracker are not told apart by it.
     """
 
     shape: torch.Tensor
@@ -112,11 +112,13 @@ def fit_jointly(
     albedo_model: AlbedoModel,
     options: JointFitOptions = JointFitOptions(),
     progress: Callable[[str, float], None] = lambda text, fraction: None,
+    trust: Sequence[float] | None = None,
 ) -> JointFit:
     """Fit one head to all photos of a person.
 
     Args:
         views: at least one.
+        trust: how much each may say about the identity at most, 0-1; None: all as much as they wish.
         progress: called with what is being done and the fraction done, 0-1.
 
     Raises:
@@ -127,7 +129,7 @@ def fit_jointly(
     if not views:
         raise JointFitError("no_views", "There is no photo to fit.", "Choose photos that show the person's face.")
     with torch.no_grad():
-        problem = _JointProblem(views, head, albedo_model, options)
+        problem = _JointProblem(views, head, albedo_model, options, trust)
         for number in range(len(views)):
             progress("the head in each photo", 0.3 * number / len(views))
             problem.begin(number)
@@ -141,6 +143,36 @@ def fit_jointly(
             problem.solve(PHOTOMETRIC_ITERATIONS)
         if options.use_offsets and len(views) >= FEWEST_VIEWS:
             progress("what only this person has", 0.8)
+            problem.take_offsets()
+            problem.solve(PHOTOMETRIC_ITERATIONS)
+        problem.look()
+        return problem.result()
+
+
+def fit_again(
+    views: Sequence[View],
+    fits: Sequence[CoarseFit],
+    head: HeadModel,
+    albedo_model: AlbedoModel,
+    options: JointFitOptions = JointFitOptions(),
+    trust: Sequence[float] | None = None,
+) -> JointFit:
+    """Fit one head to photos that a joint fit has fitted together with others, going on from there.
+
+    Args:
+        fits: of the views by that fit, scaled orthographic cameras; head: the plain one; trust: as `fit_jointly`.
+
+    Only the photos' own unknowns are taken from there. The identity begins where the encoder has read it: a solve that
+    began at the other fit's would find the rest as good as converged, and keep what photos left out have said.
+    """
+    with torch.no_grad():
+        problem = _JointProblem(views, head, albedo_model, options, trust)
+        problem.go_on(fits)
+        problem.solve(ITERATIONS_A_ROUND, LANDMARK_DAMPING)
+        if options.use_photometric:
+            problem.look()
+            problem.solve(PHOTOMETRIC_ITERATIONS)
+        if options.use_offsets and len(views) >= FEWEST_VIEWS:
             problem.take_offsets()
             problem.solve(PHOTOMETRIC_ITERATIONS)
         problem.look()
@@ -218,8 +250,14 @@ class _JointProblem:
     """The joint fit on its way."""
 
     def __init__(
-        self, views: Sequence[View], head: HeadModel, albedo_model: AlbedoModel, options: JointFitOptions
+        self,
+        views: Sequence[View],
+        head: HeadModel,
+        albedo_model: AlbedoModel,
+        options: JointFitOptions,
+        trust: Sequence[float] | None,
     ) -> None:
+        self.trust = torch.ones(len(views)) if trust is None else torch.tensor(trust, dtype=torch.float32)
         self.views, self.plain_head, self.head, self.options = views, head, head, options
         self.offsets = torch.zeros_like(head.skinned.template)
         self.say = torch.ones(len(views))
@@ -246,8 +284,12 @@ class _JointProblem:
             minimise(replace(parameters, shape=shape), terms, rigid, RIGID_ITERATIONS)
             for parameters, terms in zip(self.parameters, self.terms, strict=True)
         ]
-        read = [view.start.shape for view in self.views if view.start is not None]
-        self.prior = _identity_prior(self.head, _median(read) if read else None)
+        self._take_prior()
+
+    def go_on(self, fits: Sequence[CoarseFit]) -> None:
+        """Begin with the views as they were fitted before, and the identity as it was read in them."""
+        mean = self._take_prior()
+        self.parameters = [replace(_parameters_of(fit), shape=mean) for fit in fits]
 
     def look(self) -> None:
         """Estimate the light of each photo and the albedo of all."""
@@ -290,15 +332,28 @@ class _JointProblem:
             offsets_m=self.offsets,
             fits=fits,
             error_percent=tuple(fit.landmark_error_percent for fit in fits),
-            say=tuple(self.say.tolist()),
+            say=tuple(self._evidence_weights()),
         )
 
+    def _take_prior(self) -> torch.Tensor:
+        """Expect an identity near what the encoder reads in the photos, or near the mean head; (S,) that one."""
+        read = [view.start.shape for view in self.views if view.start is not None]
+        mean = _median(read) if read else torch.zeros(self.head.num_shape)
+        self.prior = _identity_prior(self.head, mean)
+        return mean
+
     def _evidence_weights(self) -> list[float]:
-        return self.say.tolist()
+        return (self.say * self.trust).tolist()
 
 
 def _landmarks(view: View) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(view.face.landmarks_px, np.float32))
+
+
+def _parameters_of(fit: CoarseFit) -> FitParameters:
+    """The unknowns of a fit with a scaled orthographic camera."""
+    view = torch.tensor([math.log(fit.camera.scale_px_per_m), *fit.camera.centre_px])
+    return FitParameters(fit.shape, fit.expression, fit.pose, view, None, fit.camera.image_size_px)
 
 
 def _median(shapes: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -312,10 +367,9 @@ def _say(disagreement: torch.Tensor) -> torch.Tensor:
     return ((1 + (disagreement / (DOUBTFUL_GAIN * usual)) ** 2) ** -2).float()
 
 
-def _identity_prior(head: HeadModel, mean: torch.Tensor | None) -> IdentityPrior:
-    """Shape near the mean head's or near (S,) what the encoder reads in the photos; the mouth at rest."""
+def _identity_prior(head: HeadModel, mean: torch.Tensor) -> IdentityPrior:
+    """Shape near a mean (S,); the mouth at rest."""
     mouth = NeutralMouthTerm(head).by_shape
-    mean = torch.zeros(head.num_shape) if mean is None else mean
     rows = torch.cat([torch.eye(head.num_shape) / SHAPE_SIGMA, mouth])
     return IdentityPrior(rows, torch.cat([mean / SHAPE_SIGMA, mouth.new_zeros(len(mouth))]))
 

@@ -15,6 +15,7 @@ from ml_backend.coarse.surface_error import neutral_vertices
 from ml_backend.head.head_model import HeadModel
 from ml_backend.learned.encode_photo import encode_photo
 from ml_backend.loaded_models import LoadedModels
+from ml_backend.personalise.held_out import PersonHead
 from ml_backend.personalise.joint_fit import fit_view
 from ml_backend.personalise.person_networks import PersonNetworks, read_person_networks
 from ml_backend.personalise.vertex_offsets import personal_head
@@ -42,6 +43,11 @@ class KnownPerson:
     head: HeadModel
     seed: int
     networks: PersonNetworks | None
+
+    @property
+    def as_head(self) -> PersonHead:
+        """What the person's head is, without the networks."""
+        return PersonHead(self.head, self.shape, self.albedo)
 
 
 def read_known_person(package: Path, models: LoadedModels) -> KnownPerson:

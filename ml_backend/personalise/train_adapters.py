@@ -1,14 +1,17 @@
 """Trains the adapters of one person's networks on their photos, the shared weights left as they are.
 
-The coarse encoder learns with L_C (the first paper's eq. 2) to say what the joint fit has found; the detail network
-learns with L_Tchr, L_sym and L_dc, without L_UNet's photometric part: the albedo of a photo is known less well than its
-relief would need.
+The coarse encoder learns with L_C (the first paper's eq. 2) to say what the joint fit has found. Whose head it is need
+not be read any more: the joint fit's identity stands in for the encoder's reading, in training as in use. With a few
+photos an encoder soon knows them by heart; a fifth of them is therefore only watched, and the step at which these were
+read best is kept. The detail network learns with L_Tchr, L_sym and L_dc, without L_UNet's photometric part: the albedo
+of a photo is known less well than its relief would need.
 
 Source: first paper, section 3.4 (adapters, layer norms and x_d train; first with L_C, then with L_Tchr).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +21,7 @@ import torch
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel
-from ml_backend.learned.adapters import person_parameters, with_adapters
+from ml_backend.learned.adapters import person_parameters, person_state, take_person_state, with_adapters
 from ml_backend.learned.coarse_encoder import CoarseEncoder
 from ml_backend.learned.detail_input import face_window, unwrap
 from ml_backend.learned.detail_networks import DetailStudent, UNetTeacher
@@ -50,6 +53,8 @@ COARSE_TERMS = LossSettings(mode=SUPERVISED, projected=2.0, silhouette=5.0, albe
 PERSON_TEACHING = TeachingSettings(teacher=1.0, symmetry=0.05, swapped=1.0, same=0.5)
 PERSON_SHADING = ShadingWeights(supervised=0.0, photometric=0.0, mrf=0.0, smoothness=0.05, size=0.02)
 LARGEST_GRADIENT = 1.0
+# Of so many photos one is not learned from but watched, from as many photos on; and how often, in steps.
+WATCHED_PHOTO, WATCH_STEPS = 5, 20
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,9 @@ def train_encoder(
     device = next(encoder.parameters()).device
     personal = with_adapters(encoder)
     surface = coarse_surface(head)
-    batch = _crops(views, joint, head, round(CROP_FINENESS * encoder.config.image_px))
+    crops = _crops(views, joint, head, round(CROP_FINENESS * encoder.config.image_px))
+    watched = torch.arange(len(crops)) % WATCHED_PHOTO == WATCHED_PHOTO - 1
+    batch, kept_back = _select(crops, ~watched), _select(crops, watched).resized(encoder.config.image_px).to(device)
     objective = CoarseObjective(COARSE_TERMS, head, albedo, surface.to(device), device)
     noise = TrackerNoise(head, PERSON_AUGMENTATION.untracked_share)
 
@@ -105,9 +112,16 @@ def train_encoder(
         varied = augment(chosen, PERSON_AUGMENTATION, surface.model, chance).resized(encoder.config.image_px)
         tracked = noise(replace(varied, truth=None), chance)
         photo = _with_found_landmarks(varied, surface).to(device)
-        return objective(personal(photo.image, tracked.to(device)), photo)
+        code = personal(photo.image, tracked.to(device))
+        return objective(replace(code, shape=photo.truth.shape), photo)
 
-    _train(personal, losses, settings.coarse_steps, settings, lambda part: progress("the person's head", part))
+    def watch() -> float:
+        return _points_missed(personal(kept_back.image, kept_back.landmarks_478), kept_back, objective)
+
+    _train(
+        personal, losses, settings.coarse_steps, settings, lambda part: progress("the person's head", part),
+        watch if len(kept_back) else None,
+    )  # fmt: skip
     return personal
 
 
@@ -156,21 +170,50 @@ def _train(
     steps: int,
     settings: AdapterTraining,
     progress: Callable[[float], None],
+    watch: Callable[[], float] | None = None,
 ) -> None:
-    """Train the person's part of a network."""
+    """Train the person's part of a network; of the states that are watched, it ends in the one of the least error."""
     owned = list(person_parameters(network).values())
     optimiser = torch.optim.Adam(owned, lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, steps))
-    network.train()
+    best, least = person_state(network), math.inf
     with torch.enable_grad():
         for step in range(steps):
+            if watch is not None and step % WATCH_STEPS == 0:
+                best, least = _better(network, watch, best, least)
+            network.train()
             progress(step / steps)
             optimiser.zero_grad()
             torch.stack(list(losses(step).values())).sum().backward()
             torch.nn.utils.clip_grad_norm_(owned, LARGEST_GRADIENT)
             optimiser.step()
             schedule.step()
+    if watch is not None:
+        take_person_state(network, _better(network, watch, best, least)[0])
     network.eval().requires_grad_(False)
+
+
+def _better(
+    network: torch.nn.Module, watch: Callable[[], float], best: dict[str, torch.Tensor], least: float
+) -> tuple[dict[str, torch.Tensor], float]:
+    """The person's part of the network and its error, or those that were the best before."""
+    network.eval()
+    with torch.no_grad():
+        error = watch()
+    return (person_state(network), error) if error < least else (best, least)
+
+
+def _points_missed(code: HeadCode, batch: CoarseBatch, objective: CoarseObjective) -> float:
+    """Mean distance of the heads' landmarks from the tracker's, half crops, once place, size and roll are set right:
+    the solver that follows sets them right at once."""
+    surface = objective.surface
+    own = surface.landmarks_478.on(surface.vertices(replace(code, shape=batch.truth.shape)))
+    points, target = code.project(own), batch.landmarks_478
+    points, target = points - points.mean(1, keepdim=True), target - target.mean(1, keepdim=True)
+    # the similarity of the plane as a complex number
+    flat, goal = torch.view_as_complex(points.contiguous()), torch.view_as_complex(target.contiguous())
+    turn = (flat.conj() * goal).sum(1, keepdim=True) / flat.abs().square().sum(1, keepdim=True)
+    return float((turn * flat - goal).abs().mean())
 
 
 def _crops(views: Sequence[View], joint: JointFit, head: HeadModel, size_px: int) -> CoarseBatch:

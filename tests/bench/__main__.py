@@ -18,10 +18,12 @@ from ml_backend.head.head_file import load_head
 from ml_backend.tracking.face_tracker import FaceTracker
 from tests.bench.accuracy import mean_head_error, photo_results, surface_errors, tracker_parity
 from tests.bench.machine import describe_machine
+from tests.bench.personal_accuracy import HeldOutErrors
 from tests.bench.speed import Timing, cold_run, tracked_mib, warm_run
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED_PHOTOS = ROOT.parent / "shared" / "photos" / "single"
+SHARED = ROOT.parent / "shared"
+SHARED_PHOTOS = SHARED / "photos" / "single"
 DEFAULT_PHOTO = ROOT / ".cache" / "astronaut.png"
 
 
@@ -191,23 +193,32 @@ def print_detail(arguments: argparse.Namespace) -> None:
 def print_personal(arguments: argparse.Namespace) -> None:
     from ml_backend.loaded_models import LoadedModels
     from ml_backend.synthetic.sample import SyntheticFaces
-    from tests.bench.personal_accuracy import PEOPLE, person_errors
+    from tests.bench.personal_accuracy import PEOPLE, film_errors, folder_errors, mean_errors, person_errors
 
     models = LoadedModels()
     faces = SyntheticFaces(models.head(None), models.albedo, PEOPLE)
     found = [person_errors(person, faces, models) for person in range(2 if arguments.quick else 20)]
     people = [errors for errors in found if errors is not None]
-
-    def rows(name: str) -> list[list[str]]:
-        ways = getattr(people[0], name)
-        return [[way, f"{np.mean([getattr(person, name)[way] for person in people]):.2f}"] for way in ways]
-
     of = f"{len(people)} synthetic people, 8 images each to learn from, 4 held out"
-    print_table(f"Neutral face after rigid alignment, mean; {of}", ["way", "mm"], rows("surface_mm"))
-    print_table(f"Landmarks of held-out images by the tracker; {of}", ["way", "%"], rows("landmark_percent"))
+    ways = people[0].surface_mm
+    rows = [[way, f"{np.mean([person.surface_mm[way] for person in people]):.2f}"] for way in ways]
+    print_table(f"Neutral face after rigid alignment, mean; {of}", ["way", "mm"], rows)
+    _print_held_out(of, mean_errors([person.held_out for person in people]))
     detail = {way: np.mean([person.detail[way] for person in people], 0) for way in people[0].detail}
     shown = [[way, f"{figures[0]:.3f}", f"{figures[1]:.4f}"] for way, figures in detail.items()]
     print_table(f"Displacement of unseen expressions; {of}", ["network", "correlation", "error, mm"], shown)
+    if SHARED.is_dir():
+        film, folder = SHARED / "video/actor_interview.mp4", SHARED / "photos/person_obama"
+        _print_held_out(f"{film.name}, every 15th frame learned from, 20 between held out", film_errors(film, models))
+        _print_held_out(f"{folder.name}, each photo held out in turn", folder_errors(folder, models))
+
+
+def _print_held_out(of: str, errors: HeldOutErrors) -> None:
+    rows = [
+        [way, f"{percent:.2f}", f"{errors.photometric[way]:.3f}" if way in errors.photometric else ""]
+        for way, percent in errors.landmark_percent.items()
+    ]
+    print_table(f"Held-out images; {of}", ["way", "landmarks by the tracker, %", "photometric, sRGB 0-1"], rows)
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
