@@ -307,6 +307,13 @@ def test_the_artist_overrules() -> None:
     assert "q_other.jpg" in with_other.chosen
 
 
+def test_a_ticked_copy_comes_beside_its_twin_unless_that_is_unticked() -> None:
+    both = judge_readings(folder_of_readings(), CurationOptions(overruled={"p7.jpg": True}))
+    assert {"p6.jpg", "p7.jpg"} <= set(both.chosen)
+    one = judge_readings(folder_of_readings(), CurationOptions(overruled={"p6.jpg": False, "p7.jpg": True}))
+    assert "p7.jpg" in one.chosen and "p6.jpg" not in one.chosen
+
+
 def test_the_less_sure_the_less_a_photo_says_unless_it_is_ticked() -> None:
     options = CurationOptions()
     curation = judge_readings(folder_of_readings(), options)

@@ -158,7 +158,9 @@ def judge_readings(readings: Sequence[PhotoReading], options: CurationOptions) -
         _judged(reading, face, person, number, options)
         for number, (reading, face) in enumerate(zip(readings, faces, strict=True))
     ]
-    different = _mark_duplicates(photos, original, wanted)
+    # a tick adds a photo: the one that would stand for its picture without ticks stays
+    best = [number for number, first in enumerate(_originals(candidates, ())) if number == first]
+    different = _mark_duplicates(photos, original, {*wanted, *best})
     chosen = _mark_unneeded(photos, faces, different, wanted, options.most_photos)
     names = tuple(photos[number].name for number in chosen)
     return Curation(tuple(photos), names, person.shape, _sentences(photos, options))
@@ -297,13 +299,13 @@ def _view_words(figures: PhotoFigures) -> str:
     return f"turned {abs(degrees)}° to {'its left' if degrees > 0 else 'its right'}"
 
 
-def _mark_duplicates(photos: list[JudgedPhoto], original: Sequence[int], wanted: Sequence[int]) -> list[int]:
-    """Give all but the best of each picture their verdict; the numbers of the person's photos that stay."""
+def _mark_duplicates(photos: list[JudgedPhoto], original: Sequence[int], staying: Set[int]) -> list[int]:
+    """Give all others of each picture their verdict; the numbers of the person's photos that stay."""
     kept = []
     for number, photo in enumerate(photos):
         if photo.verdict is not Verdict.USED:
             continue
-        if original[number] == number or number in wanted:
+        if original[number] == number or number in staying:
             kept.append(number)
             continue
         sentence = f"The same picture as {photos[original[number]].name}, or one of the same moment."

@@ -30,7 +30,7 @@ _tick_durations: list[float] = []
 class SuiteSocket:
     """Lines from the suite and back, as far as they go without waiting.
 
-    Blender's timer asks for them: in a thread, Python's collector of cycles might run, and free Blender's objects there.
+    Blender's timer asks for them: in a thread, Python's collector of cycles could run, and free Blender's objects.
     """
 
     def __init__(self, path: str) -> None:
