@@ -58,9 +58,13 @@ PHOTOMETRIC_ITERATIONS = 3
 ALONE_ITERATIONS = 10
 # iterations of a photo's own unknowns once the identity is known
 OWN_ITERATIONS = 8
-# SHAPE_SIGMA is that of one photo's fit. A tighter one, and less say for photos whose errors are alike, suits renders
-# (five people, 8 photos each, surface 0.80 instead of 0.82 mm) but not real faces (held-out landmarks of a video 2.07%
-# instead of 1.88%).
+# The tracker's errors on a person's photos are alike: this share of their variance is common to all, so that n photos
+# say as much as n / (1 + (n - 1) ALIKE_ERRORS) whose errors are not related, four at most. Eight rendered people, 8
+# photos each, by the say of each photo (1, 0.5, 0.25, 0.12; ALIKE_ERRORS makes it 0.36): surface 1.48, 1.37, 1.27,
+# 1.20 mm (the mean head 1.32), held-out landmarks 1.59, 1.58, 1.56, 1.59%. 20 frames of a film (ALIKE_ERRORS makes it
+# 0.17): held-out landmarks 1.27, 1.32, 1.37, 1.40%, in which errors that all frames share count as right; the shape's
+# rms 1.32, 1.07, 0.85, 0.66 standard deviations.
+ALIKE_ERRORS = 0.25
 
 # A photo that would gain this many times as much by an identity of its own as the median photo has lost most of its
 # say. A person's own photos reach 5 times (40 rendered ones); at 4 such a photo lost its say altogether.
@@ -332,7 +336,7 @@ class _JointProblem:
             offsets_m=self.offsets,
             fits=fits,
             error_percent=tuple(fit.landmark_error_percent for fit in fits),
-            say=tuple(self._evidence_weights()),
+            say=tuple((self.say * self.trust).tolist()),
         )
 
     def _take_prior(self) -> torch.Tensor:
@@ -343,7 +347,8 @@ class _JointProblem:
         return mean
 
     def _evidence_weights(self) -> list[float]:
-        return (self.say * self.trust).tolist()
+        say = self.say * self.trust
+        return (say / (1 + ALIKE_ERRORS * (say.sum() - 1).clamp(min=0))).tolist()
 
 
 def _landmarks(view: View) -> torch.Tensor:

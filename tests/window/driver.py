@@ -5,6 +5,7 @@ One request and one answer at a time, each a line of JSON, through a socket besi
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import json
@@ -13,7 +14,6 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
@@ -28,17 +28,13 @@ _tick_durations: list[float] = []
 
 
 class SuiteSocket:
-    """Lines from the suite and back, as far as they go without waiting.
+    """Questions from the suite and the answers, as far as they go without waiting.
 
     Blender's timer asks for them: in a thread, Python's collector of cycles could run, and free Blender's objects.
     """
 
     def __init__(self, path: str) -> None:
-        """Listen; who connects before the first `lines` waits for it.
-
-        Args:
-            path: of the socket, which is not there yet.
-        """
+        """Listen at a path where nothing is yet; who connects waits for the first `exchange`."""
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._server.bind(path)
         self._server.listen(1)
@@ -46,54 +42,38 @@ class SuiteSocket:
         self._connection: socket.socket | None = None
         self._received = self._unsent = b""
 
-    def lines(self) -> Iterator[bytes]:
-        """The whole lines that are there now; none while the suite has not taken all of the last answer."""
-        self.send(b"")
-        if not self._unsent and (self._connection or self._accept()):
-            self._receive()
-            *lines, self._received = self._received.split(b"\n")
-            yield from lines
+    def exchange(self) -> None:
+        """Send what is left of the last answer, then answer what has come.
 
-    def send(self, answer: bytes) -> None:
-        """Send what the suite takes now; the rest goes first the next time."""
-        self._unsent += answer
-        try:
-            while self._connection and self._unsent:
-                self._unsent = self._unsent[self._connection.send(self._unsent) :]
-        except BlockingIOError:
-            pass
-        except ConnectionError:
-            self._hang_up()
-
-    def _accept(self) -> bool:
-        try:
+        Raises:
+            BlockingIOError: nothing more goes to or fro now.
+        """
+        if self._connection is None:
             self._connection, _ = self._server.accept()
-        except BlockingIOError:
-            return False
-        self._connection.setblocking(False)
-        return True
-
-    def _receive(self) -> None:
+            self._connection.setblocking(False)
         try:
-            while chunk := self._connection.recv(_CHUNK_BYTES):
+            self._send()
+            while b"\n" not in self._received:
+                if not (chunk := self._connection.recv(_CHUNK_BYTES)):
+                    raise ConnectionResetError
                 self._received += chunk
-        except BlockingIOError:
-            return
+            *lines, self._received = self._received.split(b"\n")
+            self._unsent = b"".join(_answer(line).encode() + b"\n" for line in lines)
+            self._send()
         except ConnectionError:
-            pass
-        self._hang_up()
+            # the suite has gone; another may come
+            self._connection.close()
+            self._connection, self._received, self._unsent = None, b"", b""
 
-    def _hang_up(self) -> None:
-        """The suite has gone; another may come."""
-        self._connection.close()
-        self._connection = None
-        self._received = self._unsent = b""
+    def _send(self) -> None:
+        while self._unsent:
+            self._unsent = self._unsent[self._connection.send(self._unsent) :]
 
 
 def _serve(suite: SuiteSocket) -> float:
     """Blender's timer: this is the main thread, where `bpy` may be touched."""
-    for line in suite.lines():
-        suite.send(_answer(line).encode() + b"\n")
+    with contextlib.suppress(BlockingIOError):
+        suite.exchange()
     return _TICK_S
 
 
