@@ -46,7 +46,6 @@ def test_view_from_photo(stage, head):
     scene = bpy.context.scene
     assert view.region_3d.view_perspective == "CAMERA"
     assert view.shading.type == "MATERIAL"
-    assert (view.shading.studio_light, view.shading.use_scene_lights) == ("studio.exr", False)
     assert scene.camera.data.background_images[0].image.name.endswith("photo")
     assert (scene.render.resolution_x, scene.render.resolution_y) == (96, 120)
     assert scene.frame_end == 250

@@ -11,7 +11,7 @@ from bpy.props import StringProperty
 from ..exchange.avatar_package import DESCRIPTION_FILE
 from ..exchange.errors import LikenessError
 from ..scene.build_avatar import PROVENANCE_PROPERTY
-from ..scene.scene_settings import light_as_portrait, match_photo
+from ..scene.scene_settings import match_photo
 from .avatar_properties import camera_of, head_of
 from .guarded_operator import FINISHED, UNDOABLE, GuardedOperator
 from .import_operators import package_of
@@ -60,7 +60,6 @@ class LIKENESS_OT_view_from_photo(AvatarOperator, bpy.types.Operator):
         if view.shading.type == "SOLID":
             # grey beside a photo tells nothing
             view.shading.type = "MATERIAL"
-            light_as_portrait(view.shading)
         self._clear_view(context, view, head)
         return FINISHED
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import bpy
 
 # 4.2 to 4.5 call it EEVEE_NEXT, 5.0 and later EEVEE
 _EEVEE_NAMES = ("BLENDER_EEVEE_NEXT", "BLENDER_EEVEE")
-# One of Blender's own images of light. White skin that faces the camera has a radiance of 1.23 in it (integrated from
-# the image), of 0.25 in the usual one.
-_PORTRAIT_LIGHT, _PORTRAIT_INTENSITY = "studio.exr", 0.8
 
 
 def empty_scene() -> bpy.types.Scene:
@@ -59,19 +54,6 @@ def look_through_camera() -> None:
             for space in area.spaces:
                 if space.type == "VIEW_3D":
                     _set_up_view(space)
-
-
-def light_as_portrait(shading: bpy.types.View3DShading) -> None:
-    """Light Material Preview from the front, about as brightly as photos are: the textures have the face's own colours.
-
-    Blender's usual light, a forest, leaves what faces the camera four times as dark, and lights a side of it.
-    """
-    shading.use_scene_lights = shading.use_scene_world = False
-    # an artist may have removed Blender's own lights
-    with contextlib.suppress(TypeError):
-        shading.studio_light = _PORTRAIT_LIGHT
-        shading.studiolight_intensity = _PORTRAIT_INTENSITY
-        shading.studiolight_rotate_z = 0.0
 
 
 def _set_up_view(view: bpy.types.SpaceView3D) -> None:
