@@ -221,6 +221,24 @@ def _print_held_out(of: str, errors: HeldOutErrors) -> None:
     print_table(f"Held-out images; {of}", ["way", "landmarks by the tracker, %", "photometric, sRGB 0-1"], rows)
 
 
+def print_robustness(arguments: argparse.Namespace) -> None:
+    from ml_backend.loaded_models import LoadedModels
+    from tests.bench.personal_robustness import rendered_robustness
+
+    people = (0,) if arguments.quick else (0, 2, 4, 6)
+    with tempfile.TemporaryDirectory() as folder:
+        results = rendered_robustness(Path(folder), LoadedModels(), people)
+    rows = [
+        [
+            result.name, f"{result.right_used} of {result.right}", f"{result.wrong_used} of {result.wrong}",
+            f"{result.rms:.2f}", f"{result.largest:.2f}",
+        ]
+        for result in results
+    ]  # fmt: skip
+    header = ["folder", "right photos used", "wrong ones used", "rms", "largest component"]
+    print_table("Shape with other people's photos and damaged files in the folder, standard deviations", header, rows)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "speed": print_speed,
     "tracker": print_tracker,
@@ -232,6 +250,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "learned": print_learned,
     "detail": print_detail,
     "personal": print_personal,
+    "robustness": print_robustness,
 }
 
 if __name__ == "__main__":
