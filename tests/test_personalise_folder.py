@@ -7,7 +7,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,7 +14,6 @@ import torch
 from addon.exchange.avatar_package import PERSON_FILE, AvatarPackage, read_package
 from addon.exchange.errors import LikenessError
 from ml_backend.__main__ import main
-from ml_backend.head.albedo_model import load_albedo_model
 from ml_backend.head.head_file import load_head
 from ml_backend.loaded_models import LoadedModels
 from ml_backend.personalise import kept_files
@@ -25,16 +23,9 @@ from ml_backend.personalise.known_person import read_known_person
 from ml_backend.personalise.person_networks import read_person_networks
 from ml_backend.personalise.train_adapters import AdapterTraining, crop_code
 from ml_backend.pipeline import PipelineOptions, make_avatar
-from ml_backend.synthetic.sample import SyntheticFaces
-from ml_backend.synthetic.settings import SyntheticSettings
 from ml_backend.wrinkles.frame_displacement import FrameModel
+from tests.rendered_person import write_person
 
-IMAGE_PX = 400
-# rendered people with moderate turns of the head, nothing before their faces
-FACES = SyntheticSettings(
-    image_px=IMAGE_PX, seed=77, images_per_person=4, max_yaw=0.4, max_pitch=0.2, occluded_share=0.0, glasses_share=0.0,
-    effects=False,
-)  # fmt: skip
 AVATAR = PipelineOptions(texture_px=512, displacement_px=256)
 
 
@@ -47,12 +38,8 @@ def models() -> LoadedModels:
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three photos of one person and a file that is no photo; a fourth photo beside the folder."""
     folder = tmp_path_factory.mktemp("person")
-    faces = SyntheticFaces(load_head(), load_albedo_model(), FACES)
-    (folder / "photos").mkdir()
-    for number in range(4):
-        path = folder / (f"photos/{number}.png" if number < 3 else "later.png")
-        cv2.imwrite(str(path), faces.sample(number).image[..., ::-1])
-    (folder / "photos" / "broken.jpg").write_bytes(b"no photo")
+    write_person(folder / "photos", 4, image_px=400)
+    (folder / "photos" / "3.png").rename(folder / "later.png")
     return folder
 
 

@@ -9,12 +9,11 @@ import torch
 
 from addon.exchange.avatar_description import AvatarDescription, HeldOutError
 from addon.exchange.typed_json import decode, encode
-from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.personalise import held_out as held_out_module
 from ml_backend.personalise.held_out import PersonHead, held_out_error, held_out_views
 from ml_backend.personalise.joint_fit import fit_again, fit_jointly
 from tests.test_personalise_joint_fit import WITHOUT_SHADING, person, photo_of, seen_by
-from tests.toy_head import toy_head
+from tests.toy_head import toy_albedo_model, toy_head
 
 TURNS = (0.0, -0.3, 0.3, 0.15, -0.2)
 
@@ -26,7 +25,7 @@ def head():
 
 @pytest.fixture(scope="module")
 def albedo_model():
-    return AlbedoModel(torch.full((8, 8, 3), 0.4), 0.02 * torch.ones(2, 8, 8, 3))
+    return toy_albedo_model()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from ml_backend.coarse.gauss_newton import Residuals
 from ml_backend.coarse.landmark_term import LandmarkTerm, landmark_targets
 from ml_backend.coarse.parameters import FitParameters
 from ml_backend.coarse.prior_term import PriorTerm
-from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.personalise.joint_fit import JointFitError, JointFitOptions, fit_jointly, fit_view
 from ml_backend.personalise.joint_solver import IdentityPrior, ViewEvidence, solve_jointly
 from ml_backend.personalise.vertex_offsets import (
@@ -22,7 +21,7 @@ from ml_backend.personalise.vertex_offsets import (
 )
 from ml_backend.personalise.view import View
 from ml_backend.tracking.face_tracker import TrackedFace
-from tests.toy_head import toy_head
+from tests.toy_head import toy_albedo_model, toy_head
 
 IMAGE_SIZE = (300, 260)
 NUM_SHAPE, NUM_EXPRESSION = 4, 3
@@ -103,7 +102,7 @@ def head():
 
 @pytest.fixture(scope="module")
 def albedo_model():
-    return AlbedoModel(torch.full((8, 8, 3), 0.4), 0.02 * torch.ones(2, 8, 8, 3))
+    return toy_albedo_model()
 
 
 def person(seed):

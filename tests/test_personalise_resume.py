@@ -6,15 +6,12 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from addon.exchange.avatar_package import PERSON_FILE, read_package
 from addon.exchange.safetensors_file import read_safetensors
 from ml_backend.__main__ import main
-from ml_backend.head.albedo_model import load_albedo_model
-from ml_backend.head.head_file import load_head
 from ml_backend.loaded_models import LoadedModels
 from ml_backend.personalise import folder_avatar
 from ml_backend.personalise import kept_files as kept_files_module
@@ -24,14 +21,8 @@ from ml_backend.personalise.folder_avatar import FolderOptions, FolderStage, mak
 from ml_backend.personalise.kept_files import KeptFiles, kept_files
 from ml_backend.personalise.train_adapters import AdapterTraining
 from ml_backend.pipeline import PipelineOptions
-from ml_backend.synthetic.sample import SyntheticFaces
-from ml_backend.synthetic.settings import SyntheticSettings
+from tests.rendered_person import write_person
 
-# rendered photos of one person with moderate turns of the head, nothing before the face
-FACES = SyntheticSettings(
-    image_px=320, seed=77, images_per_person=4, max_yaw=0.4, max_pitch=0.2, occluded_share=0.0, glasses_share=0.0,
-    effects=False,
-)  # fmt: skip
 OPTIONS = FolderOptions(
     avatar=PipelineOptions(texture_px=256, displacement_px=256),
     adapters=AdapterTraining(coarse_steps=2, detail_steps=2, batch_size=2),
@@ -47,11 +38,7 @@ def models() -> LoadedModels:
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("person") / "photos"
-    folder.mkdir()
-    faces = SyntheticFaces(load_head(), load_albedo_model(), FACES)
-    for number in range(3):
-        cv2.imwrite(str(folder / f"{number}.png"), faces.sample(number).image[..., ::-1])
-    (folder / "broken.jpg").write_bytes(b"no photo")
+    write_person(folder, 3)
     return folder
 
 

@@ -31,25 +31,17 @@ from addon.exchange.worker_messages import (
     worker_message,
 )
 from addon.worker.job_queue import JobState
-from ml_backend.head.albedo_model import load_albedo_model
-from ml_backend.head.head_file import load_head
 from ml_backend.loaded_models import LoadedModels
 from ml_backend.personalise import kept_files
 from ml_backend.personalise.face_readings import FaceReader
 from ml_backend.personalise.folder_avatar import FolderStage
-from ml_backend.synthetic.sample import SyntheticFaces
-from ml_backend.synthetic.settings import SyntheticSettings
 from ml_backend.worker import folder_jobs, folder_progress
 from ml_backend.worker.folder_jobs import MOST_LISTED, FolderJobs
 from ml_backend.worker.folder_progress import FolderProgress, FolderStep
 from ml_backend.worker.jobs import JobRunner
+from tests.rendered_person import write_person
 from tests.worker_programs import Watched, real_environment
 
-# rendered photos of one person with moderate turns of the head, nothing before the face
-FACES = SyntheticSettings(
-    image_px=320, seed=77, images_per_person=4, max_yaw=0.4, max_pitch=0.2, occluded_share=0.0, glasses_share=0.0,
-    effects=False,
-)  # fmt: skip
 SMALL = FolderAvatarOptions("Someone", 256, 256, 0.4, False)
 ROW = PhotoVerdict("a/1.jpg", "used", "Used: seen from the front.", 0.9, "1.png", True, True)
 
@@ -72,12 +64,8 @@ def jobs() -> FolderJobs:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two photos of one person, one without a face, and a file that is no photo."""
     folder = tmp_path_factory.mktemp("person") / "photos"
-    folder.mkdir()
-    faces = SyntheticFaces(load_head(), load_albedo_model(), FACES)
-    for number in range(2):
-        cv2.imwrite(str(folder / f"{number}.png"), faces.sample(number).image[..., ::-1])
+    write_person(folder, 2)
     cv2.imwrite(str(folder / "wall.png"), np.full((200, 200, 3), 128, np.uint8))
-    (folder / "broken.jpg").write_bytes(b"no photo")
     return folder
 
 

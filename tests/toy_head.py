@@ -7,6 +7,7 @@ import torch
 
 from addon.exchange.arkit import NUM_ARKIT
 from addon.exchange.conventions import JOINT_PARENTS
+from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel, SurfacePoints
 from ml_backend.head.skinning import SkinnedModel
 
@@ -76,6 +77,11 @@ def toy_head(seed: int = 0) -> HeadModel:
         arkit_pose=torch.zeros(NUM_ARKIT, 15),
         expression_limits=torch.tensor([[0.0, 1.0]]).repeat(NUM_EXPRESSION, 1),
     )
+
+
+def toy_albedo_model() -> AlbedoModel:
+    """Even grey skin with two components that make it lighter."""
+    return AlbedoModel(torch.full((8, 8, 3), 0.4), 0.02 * torch.ones(2, 8, 8, 3))
 
 
 def _ellipsoid() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

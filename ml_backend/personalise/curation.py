@@ -159,7 +159,8 @@ def judge_readings(readings: Sequence[PhotoReading], options: CurationOptions) -
         for number, (reading, face) in enumerate(zip(readings, faces, strict=True))
     ]
     # a tick adds a photo: the one that would stand for its picture without ticks stays
-    best = [number for number, first in enumerate(_originals(candidates, ())) if number == first]
+    unticked = _originals(candidates, ()) if wanted else original
+    best = [number for number, first in enumerate(unticked) if number == first]
     different = _mark_duplicates(photos, original, {*wanted, *best})
     chosen = _mark_unneeded(photos, faces, different, wanted, options.most_photos)
     names = tuple(photos[number].name for number in chosen)

@@ -62,8 +62,11 @@ class KeptReadings:
             images: of the folder; files: where readings are kept on the disk as well.
         """
         if settings != self._settings:
-            self._readings, self._settings = {}, settings
-        self._files, self._digest = files, "" if files is None else settings.digest()
+            self._readings, self._settings, self._digest = {}, settings, ""
+        self._files = files
+        # all weights are hashed, and a run begins twice: for its first word, and to judge the photos
+        if files is not None and not self._digest:
+            self._digest = settings.digest()
         paths = {image.path for image in images}
         self._readings = {key: reading for key, reading in self._readings.items() if key[0] in paths}
 

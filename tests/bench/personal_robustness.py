@@ -66,20 +66,6 @@ def rendered_robustness(
     return results
 
 
-def photographed_robustness(folder: Path, photos: Path, models: LoadedModels) -> list[FolderRobustness]:
-    """Measure the photographs of one man, each time with another stranger's among them.
-
-    Args:
-        folder: an empty one; photos: with the folders `person_obama` and `single`.
-    """
-    right = [_pixels(photos / "person_obama" / f"obama{number}.jpg") for number in ("", 1, 2, 3)]
-    strangers = sorted(path for path in (photos / "single").iterdir() if path.suffix in (".jpg", ".png"))
-    return [
-        folder_robustness(folder / path.stem, f"obama with {path.stem[:24]}", right, [_pixels(path)], models)
-        for path in strangers
-    ]
-
-
 def folder_robustness(
     folder: Path, name: str, right: Sequence[np.ndarray], wrong: Sequence[np.ndarray], models: LoadedModels
 ) -> FolderRobustness:
@@ -117,7 +103,3 @@ def _fitted(folder: Path, models: LoadedModels, kept: KeptReadings) -> tuple[Cur
 def _write(folder: Path, name: str, photos: Sequence[np.ndarray]) -> None:
     for number, pixels in enumerate(photos):
         cv2.imwrite(str(folder / f"{name}_{number:02d}.png"), pixels[..., ::-1])
-
-
-def _pixels(path: Path) -> np.ndarray:
-    return cv2.imread(str(path))[..., ::-1]
