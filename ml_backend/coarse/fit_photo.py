@@ -17,8 +17,9 @@ from ml_backend.coarse.appearance import (
 )
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.coarse.gauss_newton import Term, minimise
+from ml_backend.coarse.head_size_term import HeadSizeTerm
 from ml_backend.coarse.landmark_term import LandmarkTerm, landmark_targets
-from ml_backend.coarse.neutral_mouth_term import NeutralMouthTerm
+from ml_backend.coarse.neutral_mouth_term import NeutralMouthTerm, corner_motion_m
 from ml_backend.coarse.parameters import FitParameters
 from ml_backend.coarse.photometric_term import PhotometricTerm
 from ml_backend.coarse.prior_term import JAW_CLOSED, PriorTerm
@@ -87,12 +88,18 @@ def fit_photo(
     height, width = pixels.shape[:2]
     landmarks = torch.from_numpy(np.ascontiguousarray(face.landmarks_px, np.float32))
     with torch.no_grad():
-        terms = _landmark_terms(head, landmarks, options, None if start is None else start.shape)
+        evidence = evidence_terms(head, landmarks, options.use_silhouette)
+        known = [PriorTerm(head, shape_mean=None if start is None else start.shape), HeadSizeTerm(head)]
+        terms = [*known, NeutralMouthTerm(head), *evidence]
         rigid = start or rigid_start(head, landmarks, options.focal_px, (width, height))
         parameters = minimise(rigid, terms, rigid_only(head), RIGID_ITERATIONS)
         everything = torch.ones_like(parameters.vector, dtype=torch.bool)
         iterations = LANDMARK_ITERATIONS if start is None else ITERATIONS_FROM_ENCODER
         parameters = minimise(parameters, terms, everything, iterations, LANDMARK_DAMPING)
+        # now it is known how far the mouth is from rest
+        mouth = NeutralMouthTerm(head, corner_motion_m(head, parameters.expression))
+        terms = [*known, mouth, *evidence]
+        parameters = minimise(parameters, terms, everything, ITERATIONS_FROM_ENCODER, LANDMARK_DAMPING)
         mean, basis = albedo_at_vertices(head, albedo_model)
         region = skin_region(head)
         photo, samples = scale_photo(pixels, parameters), visible_vertices(head, parameters, region)
@@ -126,13 +133,6 @@ def found_head(
         landmark_error_percent=error,
         warnings=fit_warnings(parameters, landmarks, error),
     )
-
-
-def _landmark_terms(
-    head: HeadModel, landmarks: torch.Tensor, options: FitOptions, shape_mean: torch.Tensor | None
-) -> list[Term]:
-    priors: list[Term] = [PriorTerm(head, shape_mean=shape_mean), NeutralMouthTerm(head)]
-    return [*priors, *evidence_terms(head, landmarks, options.use_silhouette)]
 
 
 def evidence_terms(head: HeadModel, landmarks: torch.Tensor, use_silhouette: bool = True) -> list[Term]:

@@ -27,7 +27,8 @@ from ml_backend.coarse.fit_photo import (
     skin_region,
 )
 from ml_backend.coarse.gauss_newton import INITIAL_DAMPING, Term, minimise
-from ml_backend.coarse.neutral_mouth_term import NeutralMouthTerm
+from ml_backend.coarse.head_size_term import HeadSizeTerm
+from ml_backend.coarse.neutral_mouth_term import NeutralMouthTerm, corner_motion_m
 from ml_backend.coarse.parameters import FitParameters
 from ml_backend.coarse.photometric_term import PhotometricTerm
 from ml_backend.coarse.prior_term import SHAPE_SIGMA, PriorTerm
@@ -141,6 +142,7 @@ def fit_jointly(
         for number in range(LANDMARK_ROUNDS):
             progress("one head for all photos", 0.3 + 0.1 * number)
             problem.solve(ITERATIONS_A_ROUND, LANDMARK_DAMPING)
+            problem.take_prior()
         for number in range(PHOTOMETRIC_ROUNDS if options.use_photometric else 0):
             progress("shading", 0.5 + 0.15 * number)
             problem.look()
@@ -275,7 +277,7 @@ class _JointProblem:
         parameters = view.start
         if parameters is None:
             parameters = _rigid_fit(view, self.head, None, self.options)
-            alone = [PriorTerm(self.head), NeutralMouthTerm(self.head), *self.terms[number]]
+            alone = [PriorTerm(self.head), HeadSizeTerm(self.head), NeutralMouthTerm(self.head), *self.terms[number]]
             everything = torch.ones_like(parameters.vector, dtype=torch.bool)
             parameters = minimise(parameters, alone, everything, ALONE_ITERATIONS, LANDMARK_DAMPING)
         self.parameters.append(parameters)
@@ -288,12 +290,13 @@ class _JointProblem:
             minimise(replace(parameters, shape=shape), terms, rigid, RIGID_ITERATIONS)
             for parameters, terms in zip(self.parameters, self.terms, strict=True)
         ]
-        self._take_prior()
+        self.take_prior()
 
     def go_on(self, fits: Sequence[CoarseFit]) -> None:
         """Begin with the views as they were fitted before, and the identity as it was read in them."""
-        mean = self._take_prior()
-        self.parameters = [replace(_parameters_of(fit), shape=mean) for fit in fits]
+        self.parameters = [_parameters_of(fit) for fit in fits]
+        mean = self.take_prior()
+        self.parameters = [replace(parameters, shape=mean) for parameters in self.parameters]
 
     def look(self) -> None:
         """Estimate the light of each photo and the albedo of all."""
@@ -339,11 +342,13 @@ class _JointProblem:
             say=tuple((self.say * self.trust).tolist()),
         )
 
-    def _take_prior(self) -> torch.Tensor:
+    def take_prior(self) -> torch.Tensor:
         """Expect an identity near what the encoder reads in the photos, or near the mean head; (S,) that one."""
         read = [view.start.shape for view in self.views if view.start is not None]
         mean = _median(read) if read else torch.zeros(self.head.num_shape)
-        self.prior = _identity_prior(self.head, mean)
+        motion = torch.tensor([corner_motion_m(self.head, parameters.expression) for parameters in self.parameters])
+        # what most photos say: one grave face among smiles does not make the smiles speak of the mouth at rest
+        self.prior = _identity_prior(self.head, mean, float(motion.quantile(0.5)))
         return mean
 
     def _evidence_weights(self) -> list[float]:
@@ -372,11 +377,11 @@ def _say(disagreement: torch.Tensor) -> torch.Tensor:
     return ((1 + (disagreement / (DOUBTFUL_GAIN * usual)) ** 2) ** -2).float()
 
 
-def _identity_prior(head: HeadModel, mean: torch.Tensor) -> IdentityPrior:
-    """Shape near a mean (S,); the mouth at rest."""
-    mouth = NeutralMouthTerm(head).by_shape
-    rows = torch.cat([torch.eye(head.num_shape) / SHAPE_SIGMA, mouth])
-    return IdentityPrior(rows, torch.cat([mean / SHAPE_SIGMA, mouth.new_zeros(len(mouth))]))
+def _identity_prior(head: HeadModel, mean: torch.Tensor, mouth_motion_m: float) -> IdentityPrior:
+    """Shape near a mean (S,); the mouth at rest, where photos show it moved so far; the head's size."""
+    known = torch.cat([NeutralMouthTerm(head, mouth_motion_m).by_shape, HeadSizeTerm(head).by_shape])
+    rows = torch.cat([torch.eye(head.num_shape) / SHAPE_SIGMA, known])
+    return IdentityPrior(rows, torch.cat([mean / SHAPE_SIGMA, known.new_zeros(len(known))]))
 
 
 def _view_terms(view: View, head: HeadModel, options: JointFitOptions) -> list[Term]:

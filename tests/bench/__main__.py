@@ -16,7 +16,7 @@ from ml_backend.coarse.fit_photo import FitOptions
 from ml_backend.head.albedo_model import load_albedo_model
 from ml_backend.head.head_file import load_head
 from ml_backend.tracking.face_tracker import FaceTracker
-from tests.bench.accuracy import mean_head_error, photo_results, surface_errors, tracker_parity
+from tests.bench.accuracy import mean_head_error, photo_results, smile_mouth_errors, surface_errors, tracker_parity
 from tests.bench.machine import describe_machine
 from tests.bench.personal_accuracy import HeldOutErrors
 from tests.bench.speed import Timing, cold_run, tracked_mib, warm_run
@@ -109,6 +109,9 @@ def print_renders(arguments: argparse.Namespace) -> None:
         rows.append([name, *(f"{value:.2f}" for value in figures), f"{e.found}/{e.renders}"])
     header = ["fit", "median", "mean", "95%", "median, scale aligned too", "landmarks, %", "faces found"]
     print_table("Renders of random heads: surface error of the neutral face after rigid alignment, mm", header, rows)
+    wide = smile_mouth_errors(head, albedo, tracker, count // 2)
+    figures = [f"{len(wide)}", f"{wide.mean():.1f}", f"{np.sqrt((wide**2).mean()):.1f}"]
+    print_table("Renders of smiles and laughs: the neutral's mouth, mm", ["faces", "too wide by", "rms"], [figures])
 
 
 def print_wrinkles(arguments: argparse.Namespace) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
 
+from addon.exchange.arkit import ARKIT_NAMES
 from assets.recipes.landmarks_478 import paint_brows
 from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel
@@ -43,8 +45,14 @@ def random_shape(head: HeadModel, seed: int) -> torch.Tensor:
     return torch.randn(head.num_shape, generator=torch.Generator().manual_seed(seed))
 
 
-def synthetic_photo(head: HeadModel, albedo: AlbedoModel, seed: int) -> SyntheticPhoto:
-    """Render a random head: identity, expression, pose within 40 degrees of yaw, light, background."""
+def synthetic_photo(
+    head: HeadModel, albedo: AlbedoModel, seed: int, shapes: Mapping[str, float] | None = None
+) -> SyntheticPhoto:
+    """Render a random head: identity, expression, pose within 40 degrees of yaw, light, background.
+
+    Args:
+        shapes: ARKit shapes and their strengths; None: random ones.
+    """
     generator = torch.Generator().manual_seed(seed + 1_000_000)
 
     def uniform(low: float, high: float, *size: int) -> torch.Tensor:
@@ -55,6 +63,8 @@ def synthetic_photo(head: HeadModel, albedo: AlbedoModel, seed: int) -> Syntheti
     strength[torch.randperm(len(strength), generator=generator)[:ACTIVE_SHAPES]] = uniform(
         0, MAX_STRENGTH, ACTIVE_SHAPES
     )
+    if shapes is not None:
+        strength = torch.tensor([shapes.get(name, 0.0) for name in ARKIT_NAMES])
     expression = (strength @ head.arkit_expression).clamp(*head.expression_limits.unbind(1))
     pose = strength @ head.arkit_pose
     pose[0], pose[1], pose[2] = uniform(-1, 1, 3) * torch.tensor([MAX_PITCH, MAX_YAW, MAX_ROLL])
