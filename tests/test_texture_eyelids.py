@@ -105,6 +105,32 @@ def test_lash_line_is_thin_and_ends_before_the_inner_corner(eyes):
     assert line[(margins.along > 0.95) & (margins.distance_m < 0.02)].max() < 1e-6
 
 
+def test_upper_lashes_are_a_wider_and_darker_line_than_lower_ones(eyes):
+    margins = eyes.margins
+    line = lash_line(margins, (0.6, 0.6))
+    own = np.zeros(line.shape, bool)
+    own.reshape(-1)[margins.texels.index] = True
+    beside = own & (np.abs(margins.distance_m - 0.0012) < 0.0002) & (margins.along < 0.7)
+    upper, lower = (line[beside & (margins.upper == side)] for side in (1.0, 0.0))
+    assert min(len(upper), len(lower)) > 20
+    assert upper.min() > 2 * lower.max()
+    painted_black, painted_fair = (painted(eyes, photo_with_lashes(eyes, depth)) for depth in (2.5, 0.6))
+    middle = (margins.distance_m < 0.0004) & (margins.along < 0.7)
+    for side in (1.0, 0.0):
+        chosen = middle & (margins.upper == side)
+        black, fair = (luminance(image)[chosen].mean() for image in (painted_black, painted_fair))
+        assert black < fair - 0.2
+    dark = [luminance(painted_black)[middle & (margins.upper == side)].mean() for side in (1.0, 0.0)]
+    assert dark[0] < dark[1] - 0.5
+
+
+def photo_with_lashes(eyes: SimpleNamespace, depth: float) -> np.ndarray:
+    """Plain skin, darker by `depth` (logarithm) around both lid margins."""
+    photo = plain_skin(eyes.scene)
+    photo[eyes.margins.distance_m < 0.0025] -= depth
+    return photo
+
+
 def test_lashes_and_fold_shadow_are_no_smudge_on_the_closed_lid(eyes):
     """A photo black within 2.5 mm of the margins: only the lash line stays dark, the lid takes the skin's colour."""
     photo = plain_skin(eyes.scene)

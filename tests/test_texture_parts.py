@@ -7,7 +7,7 @@ import pytest
 
 from ml_backend.head.head_file import load_head
 from ml_backend.texture.delighting import without_shine
-from ml_backend.texture.eyes import Eyeball, eye_colour
+from ml_backend.texture.eyes import Eyeball, eye_colour, fit_eyeball
 from ml_backend.texture.hair_painting import strand_noise
 from ml_backend.texture.log_colour import log_from_srgb_bytes, luminance, over, plus_colour, srgb_bytes_from_log
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
@@ -146,7 +146,23 @@ def test_an_eye_has_pupil_iris_and_white():
     pupil, iris, white = at(2), at(18), at(45)
     assert pupil.max() < 0.02
     assert iris[2] > 2 * iris[0] and 0.3 < iris.mean() / blue.mean() < 2
-    assert white.min() > 0.4
+    assert white.min() > 0.22 and white.max() < 1.5 * white.min()
+
+
+def test_the_upper_lid_shades_the_ball_and_a_higher_lid_less_of_it():
+    def white_at(height: float, eye: Eyeball) -> float:
+        # beside the iris, left and right, where corners and veins are the same at every height
+        sideways = np.linspace(0.62, 0.68, 40)
+        forward = np.sqrt(1.0 - sideways**2 - height**2)
+        places = np.stack([sideways, np.full(40, height), forward], 1)
+        return float(eye_colour(0.0157 * places, eye, np.full(3, 0.05, np.float32)).mean())
+
+    joint, pupil = np.zeros(3), np.array([0.0, 0.0, 0.0157])
+    ball = 0.0157 * np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0]], float)
+    low, high = (fit_eyeball(ball, 1, joint, pupil, 0.0157 * np.array([0.0, up, 0.97])) for up in (0.12, 0.30))
+    assert white_at(0.12, low) < 0.6 * white_at(-0.25, low)
+    assert white_at(0.12, high) > 1.3 * white_at(0.12, low)
+    assert abs(white_at(-0.25, high) - white_at(-0.25, low)) < 1e-6
 
 
 def test_strands_have_no_seam_behind_the_head(head):

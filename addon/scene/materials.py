@@ -28,7 +28,8 @@ class Surface:
         subsurface: share of the light that goes through the surface, 0-1.
         scatter_radius: relative to `scatter_scale_m`, for red, green and blue.
         scatter_scale_m: metres; how far red light spreads.
-        coat: strength of a clear layer on top (tear film, saliva); coat_roughness: of that layer.
+        coat: strength of a clear layer on top (tear film, saliva); coat_roughness: of that layer; coat_ior: its index
+            of refraction.
         solid_colour: linear RGB in the viewport's solid mode.
     """
 
@@ -40,13 +41,15 @@ class Surface:
     scatter_scale_m: float = 0.001
     coat: float = 0.0
     coat_roughness: float = 0.03
+    coat_ior: float = 1.5
     solid_colour: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
 
 # Mean free paths of skin are 3.7, 1.4 and 0.7 mm (Jensen et al. 2001, table 1, skin1), somewhat less here, since the
 # texture, taken from a photo, already shows light that went through skin. Skin's index of refraction is 1.4 (0.028
 # reflected head-on, a level of 0.35). Regional roughness follows Weyrich et al. 2006: the forehead, nose and lips shine
-# more than the cheeks. The rest was set by eye.
+# more than the cheeks. The rest was set by eye. Eyes shine by the tear film alone, whose index of 1.336 sends 2.1% back
+# head-on: a base that shone as well would send back four times as much of the sky, and the pupil would look grey.
 _FLESH_RADIUS = (1.0, 0.38, 0.19)
 SURFACES: dict[str, Surface] = {
     SKIN: Surface(
@@ -62,13 +65,15 @@ SURFACES: dict[str, Surface] = {
         roughness=0.4, subsurface=0.3, scatter_radius=_FLESH_RADIUS, scatter_scale_m=0.002, coat=0.3,
         coat_roughness=0.15, solid_colour=(0.25, 0.06, 0.06),
     ),
-    "eye": Surface(roughness=0.35, coat=1.0, coat_roughness=0.02, solid_colour=(0.75, 0.72, 0.70)),
+    "eye": Surface(
+        roughness=0.5, specular=0.0, coat=1.0, coat_roughness=0.02, coat_ior=1.336, solid_colour=(0.75, 0.72, 0.70)
+    ),
     "teeth": Surface(
         roughness=0.3, subsurface=0.25, scatter_scale_m=0.001, coat=0.4, coat_roughness=0.08,
         solid_colour=(0.70, 0.66, 0.55),
     ),
     "tongue": Surface(
-        roughness=0.45, subsurface=0.4, scatter_radius=_FLESH_RADIUS, scatter_scale_m=0.002, coat=0.3,
+        roughness=0.45, specular=0.25, subsurface=0.4, scatter_radius=_FLESH_RADIUS, scatter_scale_m=0.002, coat=0.1,
         coat_roughness=0.2, solid_colour=(0.45, 0.15, 0.14),
     ),
     "lashes": Surface(roughness=0.6, specular=0.2, solid_colour=(0.02, 0.015, 0.01)),
@@ -147,6 +152,7 @@ def _set_surface(nodes: NodeBuilder, shader: bpy.types.Node, surface: Surface) -
     nodes.set_input(shader, "Subsurface Scale", surface.scatter_scale_m)
     nodes.set_input(shader, "Coat Weight", surface.coat)
     nodes.set_input(shader, "Coat Roughness", surface.coat_roughness)
+    nodes.set_input(shader, "Coat IOR", surface.coat_ior)
 
 
 def _vary_roughness(nodes: NodeBuilder, shader: bpy.types.Node, surface: Surface, masks: tuple[str, ...]) -> None:

@@ -18,9 +18,11 @@ from ml_backend.texture.completion import complete_skin, skin_grain
 from ml_backend.texture.eyelids import paint_eyelids
 from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
 from ml_backend.texture.log_colour import LOG_FLOOR, in_colour, log_from_linear, over, srgb_bytes_from_log
+from ml_backend.texture.part_painting import paint_part
 from ml_backend.texture.photographed_head import PhotographedHead
 from ml_backend.texture.read_view import DETAIL_FACTOR, ReadView, SeenSkin, photo_detail, read_view
 from ml_backend.texture.skin_evidence import region_mask
+from ml_backend.texture.teeth import enamel_colour, fit_arch, teeth_colour
 from ml_backend.texture.texel_map import pad_islands
 from ml_backend.tracking import landmark_topology as topology
 from ml_backend.tracking.face_tracker import TrackedFace
@@ -28,6 +30,9 @@ from ml_backend.tracking.face_tracker import TrackedFace
 # Linear RGB of parts that photos hardly show.
 LASHES_RGB = (0.012, 0.009, 0.008)
 MOUTH_RGB = (0.16, 0.045, 0.04)
+# Light falls into an open mouth through its opening alone: behind the front of its inner side it fades to 1/e over this
+# depth. Ray tracers find most of that themselves; viewports, which let the sky through cheeks, do not.
+MOUTH_FADE_M, MOUTH_FRONT_M = 0.030, 0.010
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,9 @@ def paint_texture(view: ReadView, detail: np.ndarray, face: TrackedFace, fit: Co
     log_albedo += in_colour(fine)
     light_scale = float(np.exp(-view.shift))
     landmarks_px = np.asarray(face.landmarks_px, dtype=np.float32)[:, :2]
-    irises = _paint_eyes(log_albedo, view.pixels, landmarks_px, scene, fit, fit.light * light_scale)
+    facing = (basis(torch.tensor([0.0, 0.0, 1.0])) @ fit.light.cpu()).numpy() * light_scale
+    irises = _paint_eyes(log_albedo, view.pixels, landmarks_px, scene, fit, facing)
+    _paint_teeth(log_albedo, enamel_colour(view.pixels, landmarks_px, facing), scene)
     albedo_srgb = pad_islands(srgb_bytes_from_log(log_albedo), scene.texels)
     visible = skin.confidence * (1.0 - view.hair.cover)
     colours = _part_colours(small, skin, scene, view.hair_evidence.log_colour, irises)
@@ -122,7 +129,7 @@ def _skin_difference(log_albedo: np.ndarray, log_model: np.ndarray, skin: SeenSk
 
 
 def _other_parts(log_albedo: np.ndarray, log_model: np.ndarray, scene: PhotographedHead) -> np.ndarray:
-    """Teeth and tongue as the albedo model has them, lashes and the inside of the mouth in colours of their own."""
+    """The tongue as the albedo model has it, lashes and the inside of the mouth in colours of their own."""
     names = scene.head.part_names
     part = scene.texels.part
     result = cv2.copyTo(log_albedo, (part == names.index("skin")).astype(np.uint8), log_model.copy())
@@ -130,7 +137,18 @@ def _other_parts(log_albedo: np.ndarray, log_model: np.ndarray, scene: Photograp
         result[part == names.index("lashes")] = log_from_linear(np.array(LASHES_RGB, np.float32))
     mouth = np.clip(scene.texels.interpolate(region_mask(scene.head, "inner_mouth")), 0.0, 1.0)
     mouth_log = log_from_linear(np.array(MOUTH_RGB, np.float32))
-    return over(result, np.broadcast_to(mouth_log, result.shape), mouth * scene.areas.skin)
+    result = over(result, np.broadcast_to(mouth_log, result.shape), mouth * scene.areas.skin)
+    if "tongue" in names:
+        mouth = np.where(part == names.index("tongue"), np.float32(1.0), mouth * scene.areas.skin)
+    return result - in_colour(mouth * _mouth_darkness(scene))
+
+
+def _mouth_darkness(scene: PhotographedHead) -> np.ndarray:
+    """(N, N) how much darker a place of an open mouth is than its front, logarithm."""
+    height = scene.neutral[:, 2]
+    front = height[region_mask(scene.head, "inner_mouth") > 0.5].max(initial=-np.inf)
+    behind = np.maximum(front - MOUTH_FRONT_M - height, 0.0) if np.isfinite(front) else np.zeros_like(height)
+    return scene.texels.interpolate((np.minimum(behind, 0.08) / MOUTH_FADE_M).astype(np.float32))
 
 
 def _fine_detail(detail: np.ndarray, skin: SeenSkin, scene: PhotographedHead) -> np.ndarray:
@@ -147,27 +165,41 @@ def _paint_eyes(
     landmarks_px: np.ndarray,
     scene: PhotographedHead,
     fit: CoarseFit,
-    light: torch.Tensor,
+    facing_light: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Paint both eyeballs in place; returns iris_left and iris_right, linear RGB."""
     head = scene.head
-    facing_light = (basis(torch.tensor([0.0, 0.0, 1.0])) @ light.cpu()).numpy()
     read = {side: iris_colour(pixels, landmarks_px, side == "left", facing_light) for side in ("left", "right")}
     total = sum(readable for _, readable in read.values())
     shared = sum(colour * readable for colour, readable in read.values()) / max(total, 1e-6)
     joints = head.joints(fit.shape[None])[0].cpu().numpy()
-    pupils = head.landmarks_478.on(torch.from_numpy(scene.neutral)[None], head.triangles)[0].cpu().numpy()
+    marks = head.landmarks_478.on(torch.from_numpy(scene.neutral)[None], head.triangles)[0].cpu().numpy()
     colours = {}
     for side, (colour, _) in read.items():
         # eyes of two colours are rare, an iris read wrongly is not: both get what was read best
         mixed = colour if total < 1e-3 else shared
         part = head.part_names.index(f"{side}_eye")
         own = np.unique(head.triangles[head.triangle_part == part].cpu().numpy())
-        pupil = pupils[topology.LEFT_IRIS[0] if side == "left" else topology.RIGHT_IRIS[0]]
-        eye = fit_eyeball(scene.neutral[own], part, joints[JOINT_NAMES.index(f"{side}_eye")], pupil)
+        pupil = marks[topology.LEFT_IRIS[0] if side == "left" else topology.RIGHT_IRIS[0]]
+        upper_lid = marks[list(topology.LEFT_EYE_UPPER if side == "left" else topology.RIGHT_EYE_UPPER)[3]]
+        eye = fit_eyeball(scene.neutral[own], part, joints[JOINT_NAMES.index(f"{side}_eye")], pupil, upper_lid)
         paint_eyeball(log_albedo, scene.texels, scene.neutral, eye, mixed)
         colours[f"iris_{side}"] = mixed
     return colours
+
+
+def _paint_teeth(log_albedo: np.ndarray, enamel: np.ndarray, scene: PhotographedHead) -> None:
+    """Paint the rows of teeth that the head has in place; `enamel` is linear RGB."""
+    head = scene.head
+    for name in ("upper_teeth", "lower_teeth"):
+        if name not in head.part_names:
+            continue
+        part = head.part_names.index(name)
+        own = np.unique(head.triangles[head.triangle_part == part].cpu().numpy())
+        arch = fit_arch(scene.neutral[own], part, name == "upper_teeth")
+        paint_part(
+            log_albedo, scene.texels, scene.neutral, part, lambda places, arch=arch: teeth_colour(places, arch, enamel)
+        )
 
 
 def _part_colours(

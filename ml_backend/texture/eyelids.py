@@ -1,4 +1,4 @@
-"""Eyelids that can close: skin where an open eye's photo shows none, and a thin dark line of lashes at the margins."""
+"""Eyelids that can close: skin where an open eye's photo shows none, and a dark line of lashes at the margins."""
 
 from __future__ import annotations
 
@@ -39,17 +39,21 @@ FILL_LENGTH_M = 0.004
 # Part of the darkness that stays in lid skin that was seen, so that an open eye keeps a hint of its crease.
 CREASE_KEPT = 0.30
 CREASE_DEPTH = 0.06
-# Half the width of the lash line (upper lid, lower lid): lashes root in 2 to 3 rows over 1 to 1.5 mm of the upper lid.
-LASH_LINE_M = (0.0008, 0.0005)
+# Half the width of the lash line (upper lid, lower lid): lashes root in 2 to 3 rows over 1 to 1.5 mm of the upper lid,
+# and stand in front of the skin over it. In 20 eyes of ten photos brightness over the upper margin was 0.07 of the
+# cheek's (median), 1 mm higher 0.09, at 2 mm 0.27; on the lower margin 0.43.
+LASH_LINE_M = (0.0010, 0.0005)
+# The margin is the lid's inner edge; as far as this over the upper one, seen from the front, stand the roots.
+LASH_ROOTS_M = 0.0006
 # How much of the skin the line covers at its middle: from fair to black or painted lashes.
-LASH_COVER = ((0.35, 0.72), (0.10, 0.30))
+LASH_COVER = ((0.60, 0.95), (0.12, 0.36))
 # Their softer shade beside the line: part of its cover, and its half width. No lashes grow beside the tear duct: the
 # line fades between these parts of the way from the outer corner to the inner one.
-SHADE_PART, SHADE_M = 0.16, 0.0022
+SHADE_PART, SHADE_M = 0.26, 0.0022
 LASHES_END = (0.76, 0.92)
 # Lashes lie within this distance of the margin in the photo, and their share of dark texels is read at this quantile.
 LASH_READ_M = 0.0022
-LASH_QUANTILE = 0.35
+LASH_QUANTILE = 0.20
 MIN_LASH_TEXELS = 30
 LASHES_RGB = (0.020, 0.014, 0.011)
 # The wet edge of the lid against its skin, logarithms of RGB: blood shows through.
@@ -220,7 +224,8 @@ def lash_line(margins: LidMargins, cover: tuple[float, float]) -> np.ndarray:
     """(N, N) 0-1: cover of a thin line along both margins, `cover` at its middle on the upper and the lower lid."""
     width = np.where(margins.upper > 0.5, *np.float32(LASH_LINE_M))
     peak = np.where(margins.upper > 0.5, *np.float32(cover))
-    line = np.exp(-((margins.distance_m / width) ** 2))
+    beside = np.maximum(margins.distance_m - LASH_ROOTS_M * margins.upper, 0.0)
+    line = np.exp(-((beside / width) ** 2))
     shade = SHADE_PART * np.exp(-((margins.distance_m / SHADE_M) ** 2)) * margins.upper * (1.0 - margins.rim)
     end = 1.0 - smooth_step(margins.along, *LASHES_END)
     return (peak * end * np.maximum(line, shade)).astype(np.float32)
