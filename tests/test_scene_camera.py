@@ -123,6 +123,16 @@ def test_suns_and_world_light_the_visible_side_as_the_photo(light):
     assert (found.world_radiance > 0).all()
 
 
+def test_lamp_and_world_have_the_one_colour_of_the_light():
+    light = _light_of(((0.5, 0.4, 0.8), 0.7), ambient=0.4)
+    light[1:, 2] *= 1.6
+    light[0, 1] *= 1.1
+    found = fit_photo_light(light, np.eye(3))
+    colours = np.stack([found.world_radiance, *(sun.irradiance for sun in found.suns)])
+    colours /= colours[:, :1]
+    np.testing.assert_allclose(colours, np.broadcast_to(colours[0], colours.shape))
+
+
 def test_visible_edges_are_those_of_the_near_side(tmp_path):
     empty_scene()
     avatar = build_avatar(small_package(tmp_path, "orthographic"))

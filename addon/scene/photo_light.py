@@ -3,6 +3,10 @@
 Own derivation. White diffuse skin has the radiance E/pi max(0, cos) under a sun of irradiance E, and L under a world of
 radiance L. The photo only tells how normals that face the camera are lit, so the lights are fitted to the spherical
 harmonics there; on the far side those are extrapolation, and often say that the light comes from behind the head.
+
+All lights have one colour, the mean over what the camera sees. The harmonics' colours differ from place to place by
+what the albedo left over: lights of their own colours, fitted channel by channel, were a bluish sun and a green world,
+and eyes, teeth and whatever the sun does not reach turned green.
 """
 
 from __future__ import annotations
@@ -85,24 +89,26 @@ def fit_photo_light(light: np.ndarray, head_rotation: np.ndarray) -> PhotoLight:
     normals = candidates[candidates[:, 2] > _LEAST_FACING]
     # as many pixels show a normal as it faces the camera
     weights = np.sqrt(normals[:, 2:])
-    target = np.clip(shading(light.astype(np.float64), normals), 0.0, None)
-    ambient = _SMALLEST_AMBIENT * target.mean(0)
-    remainder = weights * (target - ambient)
+    colours = np.clip(shading(light.astype(np.float64), normals), 0.0, None)
+    target = colours @ _LUMINANCE
+    tint = (weights * colours).sum(0) / max(float((weights[:, 0] * target).sum()), 1e-9)
+    ambient = _SMALLEST_AMBIENT * target.mean()
+    remainder = weights[:, 0] * (target - ambient)
     lobes = weights * np.clip(normals @ candidates.T, 0.0, None)
     chosen: list[int] = []
     for _ in range(_NUM_SUNS):
         columns = [np.concatenate([weights, lobes[:, [*chosen, new]]], 1) for new in range(len(candidates))]
-        errors = _non_negative_fit(np.stack(columns), remainder @ _LUMINANCE)[1]
+        errors = _non_negative_fit(np.stack(columns), remainder)[1]
         chosen.append(int(np.argmin(errors)))
     design = np.concatenate([weights, lobes[:, chosen]], 1)[None]
-    strengths = np.stack([_non_negative_fit(design, channel)[0][0] for channel in remainder.T], -1)
+    strengths = _non_negative_fit(design, remainder)[0][0]
     suns = [
-        Sun(head_rotation.T @ candidates[index], np.pi * strength)
+        Sun(head_rotation.T @ candidates[index], np.pi * strength * tint)
         for index, strength in zip(chosen, strengths[1:], strict=True)
-        if strength.max() > 0
+        if strength > 0
     ]
     suns.sort(key=lambda sun: -float(sun.irradiance @ _LUMINANCE))
-    return PhotoLight(tuple(suns), ambient + strengths[0])
+    return PhotoLight(tuple(suns), (ambient + strengths[0]) * tint)
 
 
 def _sphere_points(count: int) -> np.ndarray:
