@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (pip install bpy)")
 
+from addon.exchange.avatar_package import read_package  # noqa: E402
 from addon.interface import registration  # noqa: E402
+from addon.interface.avatar_properties import describe_again, photo_light_of  # noqa: E402
 from addon.interface.neutral_shape import neutral_vertices  # noqa: E402
 from addon.interface.user_folders import folder_name, log_file  # noqa: E402
+from addon.scene.viewport_light import nearest_studio_light  # noqa: E402
 from addon.worker.worker_process import WorkerProcess  # noqa: E402
 from tests.interface_stage import Stage, python_of_tests  # noqa: E402
 
@@ -49,6 +53,80 @@ def test_view_from_photo(stage, head):
     assert scene.camera.data.background_images[0].image.name.endswith("photo")
     assert (scene.render.resolution_x, scene.render.resolution_y) == (96, 120)
     assert scene.frame_end == 250
+
+
+def shown_view() -> bpy.types.SpaceView3D:
+    return next(area.spaces.active for area in bpy.context.screen.areas if area.type == "VIEW_3D")
+
+
+def package_light(folder: Path) -> np.ndarray:
+    return read_package(folder).parameters.light
+
+
+def test_view_from_photo_lights_the_view_as_the_photo(stage, head):
+    settings, images = shown_view().shading, len(bpy.data.images)
+    light = package_light(Path(head.likeness.package))
+    np.testing.assert_allclose(photo_light_of(head), light, rtol=1e-6)
+    bpy.ops.likeness.view_from_photo()
+    camera = np.array(bpy.context.scene.camera.matrix_world.to_3x3())
+    expected = nearest_studio_light(light, camera)
+    assert settings.studio_light == expected.name
+    assert settings.studiolight_rotate_z == pytest.approx(expected.rotation, abs=1e-5)
+    assert settings.studiolight_intensity == pytest.approx(expected.intensity, rel=1e-5)
+    assert len(bpy.data.images) == images
+    assert not any(item.type == "LIGHT" for item in bpy.data.objects)
+
+
+@pytest.mark.parametrize("own", ["option", "world", "lights", "rendered", "old avatar"])
+def test_view_from_photo_leaves_other_light_alone(stage, head, own):
+    settings = shown_view().shading
+    settings.type = "RENDERED" if own == "rendered" else "MATERIAL"
+    settings.use_scene_world, settings.use_scene_lights = own == "world", own == "lights"
+    if own == "old avatar":
+        head.likeness.photo_light = [0.0] * 27
+    kind = settings.type
+    before = settings.studiolight_rotate_z, settings.studiolight_intensity
+    bpy.ops.likeness.view_from_photo(photo_light=own != "option")
+    assert (settings.studiolight_rotate_z, settings.studiolight_intensity) == before
+    assert settings.type == kind
+
+
+def test_turning_the_photo_light_off_brings_the_views_own_back(stage, head):
+    settings = shown_view().shading
+    settings.type = "MATERIAL"
+    settings.use_scene_world = settings.use_scene_lights = False
+    settings.studio_light, settings.studiolight_rotate_z, settings.studiolight_intensity = "city.exr", 0.5, 0.75
+    bpy.ops.likeness.view_from_photo()
+    assert settings.studiolight_intensity != 0.75
+    # what the redo panel does: the same properties, and the one that was changed
+    before = {"light_before": "city.exr", "rotation_before": 0.5, "intensity_before": 0.75}
+    bpy.ops.likeness.view_from_photo(photo_light=False, **before)
+    found = settings.studio_light, settings.studiolight_rotate_z, settings.studiolight_intensity
+    assert found == ("city.exr", 0.5, 0.75)
+
+
+@pytest.mark.parametrize("is_same_photo", [True, False])
+def test_an_updated_avatar_has_the_light_of_the_photo_that_its_camera_shows(stage, head, is_same_photo):
+    package = read_package(Path(head.likeness.package))
+    light = package.parameters.light.copy()
+    other = replace(package, parameters=replace(package.parameters, light=light * 1.5))
+    if not is_same_photo:
+        head.likeness.photo_name = "another.png"
+    describe_again(head, other)
+    np.testing.assert_allclose(photo_light_of(head), light * (1.5 if is_same_photo else 1.0), rtol=1e-6)
+
+
+def test_view_from_photo_clears_the_face(stage, head):
+    overlay = shown_view().overlay
+    bpy.ops.likeness.view_from_photo()
+    drawn = ("floor", "axis_x", "axis_y", "cursor", "object_origins", "bones")
+    assert not any(getattr(overlay, f"show_{name}") for name in drawn)
+    assert overlay.show_outline_selected
+    overlay.show_bones = True
+    bpy.context.view_layer.objects.active = head.parent
+    bpy.ops.object.mode_set(mode="POSE")
+    bpy.ops.likeness.view_from_photo()
+    assert overlay.show_bones
 
 
 def test_view_without_the_camera_says_so(stage, head):

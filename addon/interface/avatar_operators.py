@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
+import numpy as np
+from bpy.props import BoolProperty, FloatProperty, StringProperty
 
 from ..exchange.avatar_package import DESCRIPTION_FILE
 from ..exchange.errors import LikenessError
 from ..scene.build_avatar import PROVENANCE_PROPERTY
-from ..scene.scene_settings import match_photo
-from .avatar_properties import camera_of, head_of
+from ..scene.scene_settings import clear_face, match_photo
+from ..scene.viewport_light import StudioLight, is_lit_by_picture, nearest_studio_light
+from .avatar_properties import camera_of, head_of, photo_light_of
 from .guarded_operator import FINISHED, UNDOABLE, GuardedOperator
 from .import_operators import package_of
 from .local_view import enclosing_object, show_alone
 from .neutral_shape import read_neutral, set_neutral, write_neutral
 from .place_avatar import leave_mode
-from .texts import TEXTS, text
+from .texts import CONTEXT, TEXTS, text
 from .texture_files import reload_images
 from .user_folders import path_from_blend, path_in_blend
 
@@ -43,6 +46,14 @@ class LIKENESS_OT_view_from_photo(AvatarOperator, bpy.types.Operator):
     bl_description = TEXTS["view.tip"]
     bl_options = UNDOABLE
 
+    photo_light: BoolProperty(
+        default=True, name=TEXTS["view.light"], description=TEXTS["view.light.tip"], translation_context=CONTEXT
+    )
+    # what the view had before: undo, which comes before every change in the redo panel, does not touch views
+    light_before: StringProperty(options=_HIDDEN)
+    rotation_before: FloatProperty(options=_HIDDEN)
+    intensity_before: FloatProperty(options=_HIDDEN)
+
     def perform(self, context: bpy.types.Context) -> set[str]:
         """Let the 3D view look through the photo's camera."""
         head = head_of(context.object)
@@ -60,8 +71,30 @@ class LIKENESS_OT_view_from_photo(AvatarOperator, bpy.types.Operator):
         if view.shading.type == "SOLID":
             # grey beside a photo tells nothing
             view.shading.type = "MATERIAL"
+        self._light_view(view, head, camera)
+        clear_face(view)
+        if context.mode == "OBJECT":
+            # the rig's are drawn in front of the face
+            view.overlay.show_bones = False
         self._clear_view(context, view, head)
         return FINISHED
+
+    def _light_view(self, view: bpy.types.SpaceView3D, head: bpy.types.Object, camera: bpy.types.Object) -> None:
+        """Light a view that no lights of the scene light: as the photo was, or as it was before."""
+        light = photo_light_of(head)
+        if light is None or not is_lit_by_picture(view):
+            return
+        before = StudioLight(self.light_before, self.rotation_before, self.intensity_before)
+        if self.photo_light:
+            if not self.light_before:
+                before = StudioLight.of_view(view)
+                self.light_before, self.rotation_before, self.intensity_before = astuple(before)
+            world_from_camera = np.array(camera.matrix_world.to_quaternion().to_matrix())
+            nearest = nearest_studio_light(light, world_from_camera)
+            if nearest is not None:
+                nearest.put_into(view)
+        elif self.light_before:
+            before.put_into(view)
 
     def _clear_view(self, context: bpy.types.Context, view: bpy.types.SpaceView3D, head: bpy.types.Object) -> None:
         """Say what is around the head, and leave it out of the view."""

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+import numpy as np
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    FloatVectorProperty,
+    IntProperty,
+    StringProperty,
+)
 
 from ..exchange.avatar_description import AvatarDescription, FolderPhoto
+from ..exchange.avatar_package import AvatarPackage
 from ..scene.build_avatar import AvatarObjects
 from .user_folders import path_in_blend
 
 HEAD, RIG, CAMERA, LIGHT, NOTHING = "HEAD", "RIG", "CAMERA", "LIGHT", "NOTHING"
 _ROLES = [(name, name.title(), "") for name in (NOTHING, HEAD, RIG, CAMERA, LIGHT)]
+_LIGHT_SHAPE = (9, 3)
 
 
 class LIKENESS_PG_avatar_photo(bpy.types.PropertyGroup):
@@ -33,6 +42,8 @@ class LIKENESS_PG_avatar(bpy.types.PropertyGroup):
     package: StringProperty()
     photo_name: StringProperty()
     photo_size: bpy.props.IntVectorProperty(size=2)
+    # spherical harmonics (9,3), row by row, axes of the photo's camera; 0 where it is not known
+    photo_light: FloatVectorProperty(size=_LIGHT_SHAPE[0] * _LIGHT_SHAPE[1])
     faces_found: IntProperty()
     face_used: IntProperty()
     quality_words: StringProperty()
@@ -55,24 +66,25 @@ class LIKENESS_PG_avatar(bpy.types.PropertyGroup):
     held_out_after: FloatProperty()
 
 
-def mark_objects(avatar: AvatarObjects, avatar_id: str, description: AvatarDescription, package: Path) -> None:
+def mark_objects(avatar: AvatarObjects, avatar_id: str, package: AvatarPackage) -> None:
     """Write an avatar's identity to its objects.
 
     Args:
         avatar: as it was built.
         avatar_id: new for each import.
-        description: of its package; package: the folder.
+        package: that it was built from.
     """
     roles = [(avatar.mesh, HEAD), (avatar.armature, RIG), *((sun, LIGHT) for sun in avatar.suns)]
     if avatar.camera is not None:
         roles.append((avatar.camera, CAMERA))
     for item, role in roles:
         item.likeness.role, item.likeness.avatar_id = role, avatar_id
-    _describe(avatar.mesh.likeness, description)
-    avatar.mesh.likeness.package = path_in_blend(package)
+    _describe(avatar.mesh.likeness, package)
+    avatar.mesh.likeness.package = path_in_blend(package.folder)
 
 
-def _describe(properties: LIKENESS_PG_avatar, description: AvatarDescription) -> None:
+def _describe(properties: LIKENESS_PG_avatar, package: AvatarPackage) -> None:
+    description = package.description
     provenance = description.provenance
     properties.head_name, properties.head_licence = provenance.head.name, provenance.head.licence
     properties.has_photo = provenance.photo is not None
@@ -82,15 +94,34 @@ def _describe(properties: LIKENESS_PG_avatar, description: AvatarDescription) ->
     properties.photo_name = provenance.photo.original_name
     properties.photo_size = description.camera.image_size_px
     properties.faces_found, properties.face_used = provenance.photo.faces_found, provenance.photo.face_used
+    properties.photo_light = package.parameters.light.ravel()
 
 
-def describe_again(head: bpy.types.Object, description: AvatarDescription) -> None:
+def photo_light_of(head: bpy.types.Object) -> np.ndarray | None:
+    """Light of the photo that a head's camera shows: (9,3) spherical harmonics, the cosine kernel folded in.
+
+    Args:
+        head: of an avatar.
+
+    Returns:
+        In the axes of the photo's camera (x right, y up, z to it); None for avatars that do not know it.
+    """
+    light = np.array(head.likeness.photo_light).reshape(_LIGHT_SHAPE)
+    return light if light.any() else None
+
+
+def describe_again(head: bpy.types.Object, package: AvatarPackage) -> None:
     """Write what another package of the same avatar changes: its camera goes on showing the photo that it showed.
 
     Args:
-        head: of the avatar; description: of the package.
+        head: of the avatar; package: the other one.
     """
-    _describe_making(head.likeness, description)
+    properties, photo = head.likeness, package.description.provenance.photo
+    _describe_making(properties, package.description)
+    shown = (properties.photo_name, *properties.photo_size)
+    # that photo's light has been found anew with the texture; another photo's is no light for this camera
+    if photo is not None and shown == (photo.original_name, *package.description.camera.image_size_px):
+        properties.photo_light = package.parameters.light.ravel()
 
 
 def _describe_making(properties: LIKENESS_PG_avatar, description: AvatarDescription) -> None:

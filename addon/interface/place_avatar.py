@@ -51,7 +51,7 @@ def _build(context: bpy.types.Context, package: AvatarPackage, options: ImportOp
             photo_render=False,
         ),
     )
-    mark_objects(avatar, uuid.uuid4().hex, package.description, package.folder)
+    mark_objects(avatar, uuid.uuid4().hex, package)
     if options.at_cursor:
         _move(avatar, context.scene.cursor.location)
     if options.match_render and avatar.camera is not None:

@@ -136,6 +136,8 @@ TEXTS: dict[str, str] = {
     "view": "View from Photo",
     "view.tip": "Look through the photo's camera, with the photo behind the head; sets the render size to the photo's",
     "view.alone": "{name} hides the avatar, which is shown alone: View > Local View shows everything again",
+    "view.light": "Photo's Light",
+    "view.light.tip": "Light Material Preview with the studio light most like the photo's; the scene is not changed",
     "view.no_photo": "This head was made without a photo.",
     "view.no_photo.hint": "Make an avatar of a photo first.",
     "view.no_view": "There is no 3D view to look through.",

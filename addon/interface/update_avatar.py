@@ -80,7 +80,7 @@ def update_avatar(context: bpy.types.Context, head: bpy.types.Object, folder: Pa
             _replace_image(image, folder / name)
     _set_figures(head, description)
     head[PROVENANCE_PROPERTY] = json.dumps(asdict(description.provenance))
-    describe_again(head, description)
+    describe_again(head, package)
     head.likeness.package = path_in_blend(folder)
 
 

@@ -60,12 +60,16 @@ def _set_up_view(view: bpy.types.SpaceView3D) -> None:
     view.shading.type = "MATERIAL"
     view.shading.use_scene_lights = True
     view.shading.use_scene_world = True
-    # floor, axes, cursor and origins all pass between the eyes, where the head's own origin is
+    clear_face(view)
+    if view.region_3d is not None:
+        view.region_3d.view_perspective = "CAMERA"
+
+
+def clear_face(view: bpy.types.SpaceView3D) -> None:
+    """Take from a 3D view what is drawn on the face: floor, axes, cursor and origins pass between the eyes."""
     overlay = view.overlay
     overlay.show_floor = overlay.show_axis_x = overlay.show_axis_y = False
     overlay.show_cursor = overlay.show_object_origins = False
-    if view.region_3d is not None:
-        view.region_3d.view_perspective = "CAMERA"
 
 
 def _eevee_name(render: bpy.types.RenderSettings) -> str:

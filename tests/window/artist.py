@@ -23,6 +23,9 @@ _CHEEK_M = (0.025, -0.02, -0.03)
 _CHEEK_PX = 4
 # red above blue, of 255: a quarter of what skin of any colour has
 _SKIN = 12.0
+# a cheek's brightness, as the screen has it, by that of the photo; in Blender's first studio light one is 0.76
+_LIKE_PHOTO = 0.15
+_PHOTO_DEPTH = "setattr(bpy.context.scene.camera.data.background_images[0], 'display_depth', '{}')"
 # from Personalise from Folder to the header of Expression: past that of Details
 _EXPRESSION_PX = 61
 # from Key Expression up to the header of Avatar, when only Expression is unfolded
@@ -68,6 +71,7 @@ def make_first_avatar(play: Play, scene: Path) -> dict:
         _undo_and_redo(play, window, before)
         look_through_photo_camera(play, window)
         play.take(window, "photo_camera")
+        _compare_with_photo(play, window)
         _show_an_expression(play, window)
         _save(play, window, scene)
         avatar = next(iter(window.ask("avatars()")))
@@ -108,6 +112,27 @@ def _has_skin(play: Play, window: BlenderWindow) -> bool:
     x, y = window.ask("on_screen(*{cheek})", cheek=_CHEEK_M)
     red, _green, blue = play.screen.mean_colour(x, y, _CHEEK_PX)
     return red - blue > _SKIN
+
+
+def _compare_with_photo(play: Play, window: BlenderWindow) -> None:
+    """Both cheeks are about as bright as the photo's, which comes to the front for that."""
+    head = _cheek_brightness(play, window)
+    window.ask(_PHOTO_DEPTH.format("FRONT"))
+    time.sleep(_REFINED_S)
+    photo = _cheek_brightness(play, window)
+    window.ask(_PHOTO_DEPTH.format("BACK"))
+    time.sleep(_REFINED_S)
+    ratios = [shown / wanted for shown, wanted in zip(head, photo, strict=True)]
+    print(f"    the cheeks by the photo's: {ratios[0]:.2f} and {ratios[1]:.2f}")
+    assert head != photo, "the photo did not come to the front"
+    assert all(abs(ratio - 1) < _LIKE_PHOTO for ratio in ratios), (head, photo)
+
+
+def _cheek_brightness(play: Play, window: BlenderWindow) -> list[float]:
+    """Of the person's left and right cheek on the screen, 0-255."""
+    x_m, y_m, z_m = _CHEEK_M
+    places = [window.ask("on_screen(*{cheek})", cheek=(side * x_m, y_m, z_m)) for side in (1, -1)]
+    return [statistics.mean(play.screen.mean_colour(x, y, _CHEEK_PX)) for x, y in places]
 
 
 def _cancel_a_job(play: Play, window: BlenderWindow) -> None:
