@@ -18,11 +18,10 @@ from ml_backend.texture.completion import complete_skin, skin_grain
 from ml_backend.texture.eyelids import paint_eyelids
 from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
 from ml_backend.texture.log_colour import LOG_FLOOR, in_colour, log_from_linear, over, srgb_bytes_from_log
-from ml_backend.texture.part_painting import paint_part
 from ml_backend.texture.photographed_head import PhotographedHead
 from ml_backend.texture.read_view import DETAIL_FACTOR, ReadView, SeenSkin, photo_detail, read_view
 from ml_backend.texture.skin_evidence import region_mask
-from ml_backend.texture.teeth import enamel_colour, fit_arch, teeth_colour
+from ml_backend.texture.teeth import enamel_colour, paint_teeth
 from ml_backend.texture.texel_map import pad_islands
 from ml_backend.tracking import landmark_topology as topology
 from ml_backend.tracking.face_tracker import TrackedFace
@@ -112,7 +111,8 @@ def paint_texture(view: ReadView, detail: np.ndarray, face: TrackedFace, fit: Co
     landmarks_px = np.asarray(face.landmarks_px, dtype=np.float32)[:, :2]
     facing = (basis(torch.tensor([0.0, 0.0, 1.0])) @ fit.light.cpu()).numpy() * light_scale
     irises = _paint_eyes(log_albedo, view.pixels, landmarks_px, scene, fit, facing)
-    _paint_teeth(log_albedo, enamel_colour(view.pixels, landmarks_px, facing), scene)
+    enamel = enamel_colour(view.pixels, landmarks_px, facing)
+    paint_teeth(log_albedo, scene.head, scene.neutral, scene.texels, enamel)
     albedo_srgb = pad_islands(srgb_bytes_from_log(log_albedo), scene.texels)
     visible = skin.confidence * (1.0 - view.hair.cover)
     colours = _part_colours(small, skin, scene, view.hair_evidence.log_colour, irises)
@@ -186,20 +186,6 @@ def _paint_eyes(
         paint_eyeball(log_albedo, scene.texels, scene.neutral, eye, mixed)
         colours[f"iris_{side}"] = mixed
     return colours
-
-
-def _paint_teeth(log_albedo: np.ndarray, enamel: np.ndarray, scene: PhotographedHead) -> None:
-    """Paint the rows of teeth that the head has in place; `enamel` is linear RGB."""
-    head = scene.head
-    for name in ("upper_teeth", "lower_teeth"):
-        if name not in head.part_names:
-            continue
-        part = head.part_names.index(name)
-        own = np.unique(head.triangles[head.triangle_part == part].cpu().numpy())
-        arch = fit_arch(scene.neutral[own], part, name == "upper_teeth")
-        paint_part(
-            log_albedo, scene.texels, scene.neutral, part, lambda places, arch=arch: teeth_colour(places, arch, enamel)
-        )
 
 
 def _part_colours(

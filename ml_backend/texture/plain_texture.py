@@ -13,13 +13,14 @@ from ml_backend.texture.bake_texture import DETAIL_FACTOR, MOUTH_RGB
 from ml_backend.texture.eyes import BROWN_IRIS, fit_eyeball, paint_eyeball
 from ml_backend.texture.log_colour import log_from_linear, srgb_bytes_from_log
 from ml_backend.texture.skin_evidence import region_mask
+from ml_backend.texture.teeth import ENAMEL, paint_teeth
 from ml_backend.texture.texel_map import TexelMap, pad_islands, texel_map
 from ml_backend.tracking import landmark_topology as topology
 
 
 @torch.no_grad()
 def plain_texture(head: HeadModel, albedo_model: AlbedoModel, size_px: int) -> np.ndarray:
-    """The mean albedo with clean eyes.
+    """The mean albedo with clean eyes and teeth.
 
     Args:
         head: at its mean shape.
@@ -36,6 +37,7 @@ def plain_texture(head: HeadModel, albedo_model: AlbedoModel, size_px: int) -> n
     mouth = cv2.resize(mouth, (size_px, size_px))[..., None]
     log_albedo += (log_from_linear(np.array(MOUTH_RGB, np.float32)) - log_albedo) * mouth
     _paint_eyes(log_albedo, head, texels)
+    paint_teeth(log_albedo, head, head.skinned.template.numpy(), texels, ENAMEL)
     return pad_islands(srgb_bytes_from_log(log_albedo), texels)
 
 

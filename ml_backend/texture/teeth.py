@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ml_backend.head.head_model import HeadModel
 from ml_backend.rendering.colour import linear_from_srgb_u8
 from ml_backend.texture.face_contours import fill_contours
+from ml_backend.texture.part_painting import paint_part
 from ml_backend.texture.photo_projection import smooth_step
+from ml_backend.texture.texel_map import TexelMap
 from ml_backend.tracking import landmark_topology as topology
 
 # Crown widths and heights from the midline to the second molar, metres (Nelson, Wheeler's Dental Anatomy, table 1-1).
@@ -125,6 +128,26 @@ def enamel_colour(pixels: np.ndarray, landmarks_px: np.ndarray, light: np.ndarra
     hue = np.array([np.clip(red / green, *ENAMEL_HUE[0]), 1.0, np.clip(blue / green, *ENAMEL_HUE[1])])
     colour = hue / hue.mean() * np.clip((red + green + blue) / 3, *ENAMEL_BRIGHTNESS)
     return (ENAMEL + readable * (colour - ENAMEL)).astype(np.float32)
+
+
+def paint_teeth(
+    log_albedo: np.ndarray, head: HeadModel, vertices: np.ndarray, texels: TexelMap, enamel: np.ndarray
+) -> None:
+    """Paint the rows of teeth that a head has.
+
+    Args:
+        log_albedo: (M, M, 3) logarithmic linear RGB, changed in place.
+        head: the head model; vertices: (V, 3) of its neutral, metres.
+        texels: the UV grid.
+        enamel: (3,) linear RGB.
+    """
+    for name in ("upper_teeth", "lower_teeth"):
+        if name not in head.part_names:
+            continue
+        part = head.part_names.index(name)
+        own = np.unique(head.triangles[head.triangle_part == part].cpu().numpy())
+        arch = fit_arch(vertices[own], part, name == "upper_teeth")
+        paint_part(log_albedo, texels, vertices, part, lambda places, arch=arch: teeth_colour(places, arch, enamel))
 
 
 def teeth_colour(places: np.ndarray, arch: DentalArch, enamel: np.ndarray) -> np.ndarray:
