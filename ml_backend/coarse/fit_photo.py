@@ -99,7 +99,8 @@ def fit_photo(
         # now it is known how far the mouth is from rest
         mouth = NeutralMouthTerm(head, corner_motion_m(head, parameters.expression))
         terms = [*known, mouth, *evidence]
-        parameters = minimise(parameters, terms, everything, ITERATIONS_FROM_ENCODER, LANDMARK_DAMPING)
+        if not options.use_photometric:
+            parameters = minimise(parameters, terms, everything, ITERATIONS_FROM_ENCODER, LANDMARK_DAMPING)
         mean, basis = albedo_at_vertices(head, albedo_model)
         region = skin_region(head)
         photo, samples = scale_photo(pixels, parameters), visible_vertices(head, parameters, region)

@@ -31,12 +31,7 @@ LIP_PAIRS = ((82, 87), (UPPER_LIP_MIDDLE, LOWER_LIP_MIDDLE), (312, 317))
 LIP_GAP_SIGMA_M = 0.0005
 # How far the lips' form at rest may differ, beside place and size, along what expressions can do; rms over the lips.
 # A compromise between smiles, whose neutral gets too wide a mouth, and true differences of mouths, which the term holds
-# back too (tests/bench renders, mm; surface error: mean over 16 of each render's median, rigid and scale aligned):
-#                                            off    1.5    1.0    0.7    0.5 mm
-#     mouth too wide by, 12 strong smiles    5.4    4.4    4.0    3.4    2.7
-#     surface error, ordinary renders, rigid 1.11   1.09   1.10   1.12   1.13
-#     surface error, scale aligned           0.86   0.86   0.87   0.89   0.91
-# Six photos of one man, grave and laughing: mouths of 50-67 mm off, 49-61 mm at 1.0, 49-55 mm at 0.5 mm.
+# back too; figures in docs/coarse_fit.md.
 LIP_FORM_SIGMA_M = 0.001
 # expression directions that move the lips by less than this at full strength count less and less
 EXPRESSION_REACH_M = 0.001
