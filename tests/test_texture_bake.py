@@ -19,6 +19,7 @@ from ml_backend.rendering.colour import linear_from_srgb_u8, srgb_u8_from_linear
 from ml_backend.rendering.render_head import render_head
 from ml_backend.rendering.spherical_harmonics import ambient_light, shading
 from ml_backend.texture.bake_texture import BakedTexture, bake_texture
+from ml_backend.texture.eyes import iris_colour
 from ml_backend.texture.texel_map import texel_map
 from ml_backend.tracking import landmark_topology as topology
 
@@ -217,14 +218,27 @@ def test_hair_goes_round_the_head_and_a_bald_head_stays_bald(head, front):
     assert bald > 0.2
 
 
-def test_iris_colour_is_read_off_the_photo(front):
-    scene, _ = front
+def with_irises(scene, colour: tuple[int, int, int]) -> np.ndarray:
+    """The scene's photo with both irises of one colour, sRGB."""
     pixels = scene.pixels.copy()
     for centre, ring in ((468, (469, 470, 471, 472)), (473, (474, 475, 476, 477))):
         radius = np.linalg.norm(scene.landmarks_px[list(ring)] - scene.landmarks_px[centre], axis=1).mean()
         place = tuple(np.round(scene.landmarks_px[centre]).astype(int).tolist())
-        cv2.circle(pixels, place, max(3, round(float(radius))), (60, 90, 160), -1, cv2.LINE_AA)
-    red, _, blue = scene.bake(pixels).part_colours["iris_left"]
+        cv2.circle(pixels, place, max(3, round(float(radius))), colour, -1, cv2.LINE_AA)
+    return pixels
+
+
+def test_a_dark_iris_under_the_sky_is_brown_and_not_violet(front):
+    scene, _ = front
+    facing = np.ones(3)
+    read, readable = iris_colour(with_irises(scene, (68, 58, 74)), scene.landmarks_px, True, facing)
+    assert readable > 0.5
+    assert read[0] > read[1] > read[2]
+
+
+def test_iris_colour_is_read_off_the_photo(front):
+    scene, _ = front
+    red, _, blue = scene.bake(with_irises(scene, (60, 90, 160))).part_colours["iris_left"]
     brown = scene.bake(srgb_u8_from_linear(linear_from_srgb_u8(scene.pixels)))
     assert blue > red
     assert brown.part_colours["iris_left"][2] < blue
