@@ -232,6 +232,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--threads", type=int, default=1, help="of the processor")
     arguments = parser.parse_args(argv)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     package, older = read_package(arguments.package), read_package(arguments.older)
     rows = [
         Row("Wrinkles off", package, 0.0),

@@ -63,6 +63,10 @@ MIXED_PX = 2.0
 TRUST_EROSION_M = (0.0012, 0.0028)
 HAIR_SHADOW_M = 0.003
 TRUST_SOFTNESS_M = 0.0020
+# log of how much darker than the skin the inside of a mouth is; lips are by 0.2 to 0.7
+MOUTH_DARKNESS = (0.9, 1.3)
+# gaps of trust up to twice as wide, well inside the face, are the bottom of a fold
+FOLD_WIDTH_M = 0.0012
 
 
 @dataclass(frozen=True)
@@ -232,6 +236,8 @@ def skin_likeness(
     inside = np.maximum(bright, mild * np.maximum(natural, beard))
     # a shiny lip is as pale: only beside the openings does it mean eye white or teeth
     inside *= 1.0 - features.around_opening * _whiteness(paleness, darkness)
+    # and what is far darker than lips is the mouth's inside, seen past the lips' corners
+    inside *= 1.0 - features.lips * features.around_opening * smooth_step(darkness, *MOUTH_DARKNESS)
     strict = _strict_likeness(distance, darkness)
     return strict + (inside - strict) * np.maximum(middle, natural)
 
@@ -309,6 +315,10 @@ def settle_confidence(confidence: np.ndarray, features: FaceFeatures, areas: Reg
     Returns:
         (N, N) 0-1.
     """
+    # the shade at the bottom of a fold is too dark for skin here and there, and would become a row of beads
+    folds = features.core * (1.0 - features.around_opening)
+    closed = cv2.morphologyEx(confidence, cv2.MORPH_CLOSE, disc(FOLD_WIDTH_M * areas.texels_per_m))
+    confidence = confidence + folds * (closed - confidence)
     # single odd texels are noise, and erosion would make holes of them
     filled = np.maximum(cv2.medianBlur(confidence.astype(np.float32), 5), features.around_opening)
     sure = (filled > 0.35).astype(np.uint8)
