@@ -53,7 +53,7 @@ COARSE_TERMS = LossSettings(mode=SUPERVISED, projected=2.0, silhouette=5.0, albe
 PERSON_TEACHING = TeachingSettings(teacher=1.0, symmetry=0.05, swapped=1.0, same=0.5)
 PERSON_SHADING = ShadingWeights(supervised=0.0, photometric=0.0, mrf=0.0, smoothness=0.05, size=0.02)
 LARGEST_GRADIENT = 1.0
-# Of so many photos one is not learned from but watched, from as many photos on; and how often, in steps.
+# Of so many photos one, and of fewer the last one, is not learned from but watched; and how often, in steps.
 WATCHED_PHOTO, WATCH_STEPS = 5, 20
 
 
@@ -104,7 +104,7 @@ def train_encoder(
     personal = with_adapters(encoder)
     surface = coarse_surface(head)
     crops = _crops(views, joint, head, round(CROP_FINENESS * encoder.config.image_px))
-    watched = torch.arange(len(crops)) % WATCHED_PHOTO == WATCHED_PHOTO - 1
+    watched = watched_photos(len(crops))
     batch, kept_back = _select(crops, ~watched), _select(crops, watched).resized(encoder.config.image_px).to(device)
     objective = CoarseObjective(COARSE_TERMS, head, albedo, surface.to(device), device)
     noise = TrackerNoise(head, PERSON_AUGMENTATION.untracked_share)
@@ -126,6 +126,15 @@ def train_encoder(
         lambda part: progress("the person's head", part), watch if len(kept_back) else None,
     )  # fmt: skip
     return personal
+
+
+def watched_photos(count: int) -> torch.Tensor:
+    """(count,) bool: which photos are not learned from but watched."""
+    watched = torch.arange(count) % WATCHED_PHOTO == WATCHED_PHOTO - 1
+    if 1 < count < WATCHED_PHOTO:
+        # three learned by heart made a fourth one worse: 3.23% in place of 2.92%
+        watched[-1] = True
+    return watched
 
 
 def train_student(
