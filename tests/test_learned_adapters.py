@@ -8,7 +8,6 @@ import torch
 from ml_backend.learned.adapters import person_parameters, person_state, personal_network, with_adapters
 from ml_backend.learned.detail_networks import DetailConfig, DetailStudent
 from ml_backend.learned.plain_vit import PlainVisionTransformer, VitSize
-from ml_backend.personalise.train_adapters import watched_photos
 
 SMALL = DetailConfig(
     window_px=64, width=32, heads=2, encoder_blocks=2, decoder_blocks=1, stem=(8, 8, 16), cell_channels=8
@@ -71,8 +70,3 @@ def test_adapters_of_another_network_are_refused(student: DetailStudent) -> None
         personal_network(student, {})
     with pytest.raises(ValueError, match="no transformer block"):
         with_adapters(torch.nn.Linear(2, 2))
-
-
-@pytest.mark.parametrize(("count", "watched"), [(1, []), (2, [1]), (4, [3]), (5, [4]), (12, [4, 9])])
-def test_some_photos_are_watched_and_most_learned_from(count: int, watched: list[int]) -> None:
-    assert watched_photos(count).nonzero()[:, 0].tolist() == watched
