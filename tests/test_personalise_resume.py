@@ -12,6 +12,7 @@ import pytest
 from addon.exchange.avatar_package import PERSON_FILE, read_package
 from addon.exchange.safetensors_file import read_safetensors
 from ml_backend.__main__ import main
+from ml_backend.learned.adapters import person_state, with_adapters
 from ml_backend.loaded_models import LoadedModels
 from ml_backend.personalise import folder_avatar
 from ml_backend.personalise import kept_files as kept_files_module
@@ -98,6 +99,9 @@ def test_a_run_goes_on_and_ends_as_without_the_interrupt(
     done.clear()
     (trained,) = files.folder.glob("encoder_*")
     encoder, _ = read_safetensors(trained)
+    # three photos are too few to learn how to read a fourth
+    as_shared = person_state(with_adapters(models.coarse_encoder))
+    assert all(np.array_equal(encoder[name], value.numpy()) for name, value in as_shared.items())
     run.go()
     assert run.told[0] == "goes on from: 3 photos read, joint fit, the person's encoder"
     # the broken file is looked at again: it may have failed by chance
