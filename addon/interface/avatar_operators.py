@@ -84,17 +84,15 @@ class LIKENESS_OT_view_from_photo(AvatarOperator, bpy.types.Operator):
         light = photo_light_of(head)
         if light is None or not is_lit_by_picture(view):
             return
-        before = StudioLight(self.light_before, self.rotation_before, self.intensity_before)
         if self.photo_light:
             if not self.light_before:
-                before = StudioLight.of_view(view)
-                self.light_before, self.rotation_before, self.intensity_before = astuple(before)
+                self.light_before, self.rotation_before, self.intensity_before = astuple(StudioLight.of_view(view))
             world_from_camera = np.array(camera.matrix_world.to_quaternion().to_matrix())
             nearest = nearest_studio_light(light, world_from_camera)
             if nearest is not None:
                 nearest.put_into(view)
         elif self.light_before:
-            before.put_into(view)
+            StudioLight(self.light_before, self.rotation_before, self.intensity_before).put_into(view)
 
     def _clear_view(self, context: bpy.types.Context, view: bpy.types.SpaceView3D, head: bpy.types.Object) -> None:
         """Say what is around the head, and leave it out of the view."""

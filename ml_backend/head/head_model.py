@@ -98,6 +98,10 @@ class HeadModel:
         """(F,) part of each triangle."""
         return self.polygon_part[self.triangle_polygon]
 
+    def part_vertices(self, name: str) -> torch.Tensor:
+        """(K,) int64 rising: the vertices of a part that the head has."""
+        return self.triangles[self.triangle_part == self.part_names.index(name)].unique()
+
     def vertices(self, shape: torch.Tensor, expression: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
         """Posed vertices, model space.
 

@@ -166,8 +166,8 @@ def _covariances(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 def _rigid_parts(head: HeadModel, modes: torch.Tensor) -> torch.Tensor:
     """Modes (V,3,K) with eyeballs, teeth and tongue each moved by its own mean."""
     modes = modes.clone()
-    for part, name in enumerate(head.part_names):
+    for name in head.part_names:
         if name != "skin":
-            vertices = head.triangles[head.triangle_part == part].unique()
+            vertices = head.part_vertices(name)
             modes[vertices] = modes[vertices].mean(0)
     return modes

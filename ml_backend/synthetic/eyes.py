@@ -45,7 +45,7 @@ def paint_eyes(texture: np.ndarray, layout: HeadLayout, iris: np.ndarray, white:
         name = f"{side}_eye"
         if name not in layout.parts or not layout.parts[name].any():
             continue
-        own = head.triangles[head.triangle_part == head.part_names.index(name)].unique()
+        own = head.part_vertices(name)
         eye = fit_eyeball(
             vertices[own].numpy(), head.part_names.index(name), joints[JOINT_NAMES.index(name)], pupils[centre]
         )

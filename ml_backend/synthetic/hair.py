@@ -129,7 +129,7 @@ def _raised(layout: HeadLayout, opacity: np.ndarray, thickness: float, random: n
     crown = 0.45 + 0.55 * smooth_step(template[:, 1], 0.02, 0.10)
     skin = np.zeros(len(template), bool)
     head = layout.head
-    skin[head.triangles[head.triangle_part == head.part_names.index("skin")].unique().numpy()] = True
+    skin[head.part_vertices("skin").numpy()] = True
     return (smooth_step(covered, 0.4, 1.0) * thickness * uneven * crown * skin).astype(np.float32)
 
 

@@ -135,19 +135,19 @@ def _other_parts(log_albedo: np.ndarray, log_model: np.ndarray, scene: Photograp
     result = cv2.copyTo(log_albedo, (part == names.index("skin")).astype(np.uint8), log_model.copy())
     if "lashes" in names:
         result[part == names.index("lashes")] = log_from_linear(np.array(LASHES_RGB, np.float32))
-    mouth = np.clip(scene.texels.interpolate(region_mask(scene.head, "inner_mouth")), 0.0, 1.0)
+    mouth = np.clip(scene.texels.interpolate(region_mask(scene.head, "inner_mouth")), 0.0, 1.0) * scene.areas.skin
     mouth_log = log_from_linear(np.array(MOUTH_RGB, np.float32))
-    result = over(result, np.broadcast_to(mouth_log, result.shape), mouth * scene.areas.skin)
+    result = over(result, np.broadcast_to(mouth_log, result.shape), mouth)
     if "tongue" in names:
-        mouth = np.where(part == names.index("tongue"), np.float32(1.0), mouth * scene.areas.skin)
+        mouth = np.where(part == names.index("tongue"), np.float32(1.0), mouth)
     return result - in_colour(mouth * _mouth_darkness(scene))
 
 
 def _mouth_darkness(scene: PhotographedHead) -> np.ndarray:
     """(N, N) how much darker a place of an open mouth is than its front, logarithm."""
-    height = scene.neutral[:, 2]
-    front = height[region_mask(scene.head, "inner_mouth") > 0.5].max(initial=-np.inf)
-    behind = np.maximum(front - MOUTH_FRONT_M - height, 0.0) if np.isfinite(front) else np.zeros_like(height)
+    forward = scene.neutral[:, 2]
+    front = forward[region_mask(scene.head, "inner_mouth") > 0.5].max(initial=-np.inf)
+    behind = np.maximum(front - MOUTH_FRONT_M - forward, 0.0) if np.isfinite(front) else np.zeros_like(forward)
     return scene.texels.interpolate((np.minimum(behind, 0.08) / MOUTH_FADE_M).astype(np.float32))
 
 
@@ -179,7 +179,7 @@ def _paint_eyes(
         # eyes of two colours are rare, an iris read wrongly is not: both get what was read best
         mixed = colour if total < 1e-3 else shared
         part = head.part_names.index(f"{side}_eye")
-        own = np.unique(head.triangles[head.triangle_part == part].cpu().numpy())
+        own = head.part_vertices(f"{side}_eye").cpu().numpy()
         pupil = marks[topology.LEFT_IRIS[0] if side == "left" else topology.RIGHT_IRIS[0]]
         upper_lid = marks[list(topology.LEFT_EYE_UPPER if side == "left" else topology.RIGHT_EYE_UPPER)[3]]
         eye = fit_eyeball(scene.neutral[own], part, joints[JOINT_NAMES.index(f"{side}_eye")], pupil, upper_lid)

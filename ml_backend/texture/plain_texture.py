@@ -48,6 +48,6 @@ def _paint_eyes(log_albedo: np.ndarray, head: HeadModel, texels: TexelMap) -> No
     pupils = head.landmarks_478.on(template[None], head.triangles)[0].numpy()
     for side, iris in (("left", topology.LEFT_IRIS[0]), ("right", topology.RIGHT_IRIS[0])):
         part = head.part_names.index(f"{side}_eye")
-        own = np.unique(head.triangles[head.triangle_part == part].numpy())
+        own = head.part_vertices(f"{side}_eye").numpy()
         eye = fit_eyeball(vertices[own], part, joints[JOINT_NAMES.index(f"{side}_eye")], pupils[iris])
         paint_eyeball(log_albedo, texels, vertices, eye, BROWN_IRIS)

@@ -145,8 +145,7 @@ def paint_teeth(
         if name not in head.part_names:
             continue
         part = head.part_names.index(name)
-        own = np.unique(head.triangles[head.triangle_part == part].cpu().numpy())
-        arch = fit_arch(vertices[own], part, name == "upper_teeth")
+        arch = fit_arch(vertices[head.part_vertices(name).cpu().numpy()], part, name == "upper_teeth")
         paint_part(log_albedo, texels, vertices, part, lambda places, arch=arch: teeth_colour(places, arch, enamel))
 
 

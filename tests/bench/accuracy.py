@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,12 +55,8 @@ def surface_errors(
 ) -> SurfaceErrors:
     """Fit renders of random heads and measure the neutral face."""
     rigid, scaled, landmark = [], [], []
-    for seed in range(FIRST_SEED, FIRST_SEED + count):
-        photo = synthetic_photo(head, albedo, seed)
-        faces = tracker.find_faces(photo.pixels, max_faces=1)
-        if not faces:
-            continue
-        fit = fit_photo(photo.pixels, faces[0], head, albedo, options)
+    photos = (synthetic_photo(head, albedo, seed) for seed in range(FIRST_SEED, FIRST_SEED + count))
+    for photo, fit in _fits(photos, head, albedo, tracker, options):
         landmark.append(fit.landmark_error_percent)
         rigid.append(1000 * face_distances(head, photo, fit, with_scale=False))
         scaled.append(1000 * face_distances(head, photo, fit, with_scale=True))
@@ -79,14 +76,24 @@ def surface_errors(
 def smile_mouth_errors(head: HeadModel, albedo: AlbedoModel, tracker: FaceTracker, count: int) -> np.ndarray:
     """Fit renders of random heads that smile and laugh by turns: (N,) millimetres by which the neutral's mouth comes
     out too wide."""
-    errors = []
-    for seed in range(FIRST_SEED, FIRST_SEED + count):
-        photo = synthetic_photo(head, albedo, seed, (SMILE, LAUGH)[seed % 2])
+    seeds = range(FIRST_SEED, FIRST_SEED + count)
+    photos = (synthetic_photo(head, albedo, seed, (SMILE, LAUGH)[seed % 2]) for seed in seeds)
+    return np.array(
+        [
+            1000 * (_mouth_width_m(head, fit.shape) - _mouth_width_m(head, photo.shape))
+            for photo, fit in _fits(photos, head, albedo, tracker, FitOptions())
+        ]
+    )
+
+
+def _fits(
+    photos: Iterable[SyntheticPhoto], head: HeadModel, albedo: AlbedoModel, tracker: FaceTracker, options: FitOptions
+) -> Iterator[tuple[SyntheticPhoto, CoarseFit]]:
+    """The photos whose face the tracker finds, each with its fit."""
+    for photo in photos:
         faces = tracker.find_faces(photo.pixels, max_faces=1)
         if faces:
-            fitted = fit_photo(photo.pixels, faces[0], head, albedo).shape
-            errors.append(1000 * (_mouth_width_m(head, fitted) - _mouth_width_m(head, photo.shape)))
-    return np.array(errors)
+            yield photo, fit_photo(photo.pixels, faces[0], head, albedo, options)
 
 
 def _mouth_width_m(head: HeadModel, shape: torch.Tensor) -> float:
