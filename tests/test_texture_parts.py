@@ -12,7 +12,6 @@ from ml_backend.texture.hair_painting import strand_noise
 from ml_backend.texture.log_colour import log_from_srgb_bytes, luminance, over, plus_colour, srgb_bytes_from_log
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.skin_colour import fit_skin_colour
-from ml_backend.texture.skin_tone import LIMITS, tone_shift
 from ml_backend.texture.texel_map import pad_islands, texel_map
 
 SIZE = 256
@@ -175,16 +174,6 @@ def test_strands_have_no_seam_behind_the_head(head):
     noise = [strand_noise(places[None].astype(np.float32), vertices, scalp) for places in (left, right)]
     # a seam would show unrelated noise, a difference of 1 and more; the angles are OpenCV's, a tenth of a strand exact
     assert np.abs(noise[0] - noise[1]).max() < 0.2
-
-
-def test_a_dim_face_in_a_bright_photo_is_partly_dark_skin_and_a_fitting_one_is_kept():
-    grey = np.full((40, 40, 3), 188, np.uint8)  # half of full light, a well-exposed photo
-    fitting = tone_shift(grey, np.log(1.15), -1.2, -1.2)
-    dim = tone_shift(grey, np.log(0.6), -1.2, -1.2)
-    assert abs(fitting) < 0.02
-    assert LIMITS[0] <= dim < -0.2
-    night = np.full((40, 40, 3), 60, np.uint8)
-    assert tone_shift(night, np.log(0.6), -1.2, -1.2) > dim + 0.2
 
 
 def test_the_texel_map_is_kept_per_head(head):

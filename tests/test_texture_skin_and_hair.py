@@ -7,10 +7,8 @@ from dataclasses import fields
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from ml_backend.head.head_file import load_head
-from ml_backend.rendering.spherical_harmonics import ambient_light
 from ml_backend.texture.completion import EAR_CONTRAST_KEPT, with_calm_ears
 from ml_backend.texture.delighting import HUE_RANGE, with_even_hue, with_softer_folds
 from ml_backend.texture.hair import ScalpView, find_hair
@@ -19,7 +17,6 @@ from ml_backend.texture.locks import falling_locks
 from ml_backend.texture.log_colour import chroma, luminance
 from ml_backend.texture.mesh_smoothing import SurfaceSmoother
 from ml_backend.texture.skin_evidence import Regions
-from ml_backend.texture.skin_tone import CONTRE_JOUR_LIMIT, contre_jour, natural_chroma
 from ml_backend.texture.texel_map import texel_map
 
 SIZE = 256
@@ -147,25 +144,6 @@ def test_black_hair_with_a_green_tint_is_painted_without_it():
     assert red > green >= blue
     blond = np.log([0.578, 0.402, 0.188]).astype(np.float32)
     assert np.allclose(find_hair(scalp_view(0 * EVERYWHERE, 1.0), blond).log_colour, blond, atol=1e-3)
-
-
-def test_light_from_behind_is_told_from_light_in_front_and_from_one_side():
-    even = ambient_light(0.8)
-    assert contre_jour(even) == 0.0
-    front, side, behind = even.clone(), even.clone(), even.clone()
-    front[2] += 0.4
-    side[3] += 0.4
-    behind[2] -= 0.4
-    assert contre_jour(front) == 0.0 and contre_jour(side) == 0.0
-    assert 0.1 < contre_jour(behind) <= CONTRE_JOUR_LIMIT
-    assert contre_jour(torch.zeros(9, 3)) == 0.0
-
-
-def test_skin_of_no_natural_hue_takes_the_nearest_one():
-    natural = np.array([0.55, -0.35])
-    assert (natural_chroma(natural) == natural).all()
-    purple = natural_chroma(np.array([0.5, -0.05]))
-    assert purple[0] == 0.5 and purple[1] < -0.15
 
 
 def test_a_part_of_the_texels_carries_the_same_values():

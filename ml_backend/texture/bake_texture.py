@@ -42,14 +42,14 @@ class BakedTexture:
         albedo_srgb: (N, N, 3) uint8, sRGB, on the head's UVs (row 0 is v = 1).
         skin_visibility: (N, N) float32, 0-1, how far a texel's skin comes from the photo.
         part_colours: iris_left, iris_right, skin, lips, hair: linear RGB.
-        light_scale: the fit's light times this, on this texture, has the photo's brightness.
+        light_scale: (3,) float32: the fit's light times this, on this texture, has the photo's colours.
         scene: the head in the photo, on a grid of half the texture's size.
     """
 
     albedo_srgb: np.ndarray
     skin_visibility: np.ndarray
     part_colours: dict[str, tuple[float, float, float]]
-    light_scale: float
+    light_scale: np.ndarray
     scene: PhotographedHead
 
 
@@ -107,7 +107,7 @@ def paint_texture(view: ReadView, detail: np.ndarray, face: TrackedFace, fit: Co
     fine = _fine_detail(detail, skin, scene)
     log_albedo = cv2.resize(small, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
     log_albedo += in_colour(fine)
-    light_scale = float(np.exp(-view.shift))
+    light_scale = np.exp(-view.shift)
     landmarks_px = np.asarray(face.landmarks_px, dtype=np.float32)[:, :2]
     facing = (basis(torch.tensor([0.0, 0.0, 1.0])) @ fit.light.cpu()).numpy() * light_scale
     irises = _paint_eyes(log_albedo, view.pixels, landmarks_px, scene, fit, facing)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ml_backend.rendering.colour import linear_from_srgb_u8
+from ml_backend.texture.eye_whites import SCLERA
 from ml_backend.texture.face_contours import fill_contours
 from ml_backend.texture.part_painting import paint_part
 from ml_backend.texture.photo_projection import smooth_step
@@ -17,10 +18,7 @@ from ml_backend.tracking import landmark_topology as topology
 # Visible iris of an adult: 11.7 mm across (Rüfer et al. 2005); the pupil in daylight about a third of it.
 IRIS_RADIUS_M = 0.00585
 PUPIL_PART = 0.34
-# Linear RGB: sclera of a healthy adult as the socket and the lashes let it be seen, faintly warm; its veined corners;
-# the pupil. In 20 eyes of ten photos the white between iris and corner was 0.65 as bright as the cheek (median), above
-# it, under the upper lid, 0.41.
-SCLERA = np.array([0.46, 0.42, 0.395], np.float32)
+# Linear RGB: the sclera's veined corners; the pupil.
 SCLERA_CORNER = np.array([0.36, 0.225, 0.19], np.float32)
 # The upper lid and its lashes shade the ball from their margin down over this sine of elevation, by this share. The
 # upper lid follows the gaze up and down, so that a shade painted on the ball stays under it.

@@ -16,7 +16,7 @@ from ml_backend.texture.bake_texture import BakedTexture, bake_texture, paint_te
 from ml_backend.texture.colour_harmony import agreement, harmonise, robust_mean
 from ml_backend.texture.hair import ScalpView, find_hair
 from ml_backend.texture.large_arrays import kept_memory
-from ml_backend.texture.log_colour import chroma, in_colour, luminance
+from ml_backend.texture.log_colour import in_colour, plus_colour
 from ml_backend.texture.read_view import DETAIL_FACTOR, ReadView, photo_detail, read_view
 from ml_backend.texture.texel_map import TexelMap
 from ml_backend.texture.view_weights import ViewWeight, feature_share, weigh_view
@@ -222,14 +222,14 @@ def _as_merged(texture: BakedTexture, reference: int, visible: np.ndarray, cover
 
 def _with_level(read: ReadView, level: np.ndarray) -> ReadView:
     """The reference with a colour (3,) added to its logarithms, as harmony has it."""
-    brighter = float(luminance(level))
-    skin = read.skin.with_hue(read.skin.colour.chroma_mean + chroma(level)).brightened(brighter)
+    level = level.astype(np.float32)
+    skin = read.skin.shifted(level)
     return replace(
         read,
         skin=skin,
-        shift=read.shift + brighter,
-        log_model=read.log_model + np.float32(brighter),
-        brows_log=(read.brows_log + level).astype(np.float32),
+        shift=read.shift + level,
+        log_model=plus_colour(read.log_model, level),
+        brows_log=read.brows_log + level,
         scalp=replace(read.scalp, log_albedo=skin.log_albedo, skin_log=skin.colour.mean_log),
     )
 

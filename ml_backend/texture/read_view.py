@@ -16,6 +16,7 @@ from ml_backend.texture.background import head_window
 from ml_backend.texture.brows import brow_colour
 from ml_backend.texture.completion import with_calm_ears
 from ml_backend.texture.delighting import left_over_light, log_shading, with_even_hue, with_softer_folds, without_shine
+from ml_backend.texture.eye_whites import read_eye_whites
 from ml_backend.texture.eyelids import LidMargins, closed_eyes, hidden_lids, lid_margins
 from ml_backend.texture.hair import HairEvidence, ScalpView, find_hair
 from ml_backend.texture.hair_painting import paint_hair
@@ -32,7 +33,7 @@ from ml_backend.texture.skin_evidence import (
     skin_likeness,
     strict_likeness,
 )
-from ml_backend.texture.skin_tone import contre_jour, natural_chroma, tone_shift
+from ml_backend.texture.skin_tone import SkinAndLight, contre_jour, natural_chroma, skin_shift
 from ml_backend.tracking.face_tracker import TrackedFace
 
 # Decisions are made on a grid of half the texture's size; only the photo's finest detail is carried at full size.
@@ -69,17 +70,14 @@ class SeenSkin:
     colour: SkinColour
     beard: float
 
-    def brightened(self, shift: float) -> SeenSkin:
-        """The same with `shift` added to every logarithm."""
-        brightened = cv2.add(self.log_albedo, (shift, shift, shift, 0.0))
-        return replace(self, log_albedo=brightened, colour=self.colour.brightened(shift))
+    def shifted(self, shift: np.ndarray) -> SeenSkin:
+        """The same with `shift` (3,) added to every logarithm."""
+        return replace(self, log_albedo=plus_colour(self.log_albedo, shift), colour=self.colour.shifted(shift))
 
-    def with_hue(self, chroma_mean: np.ndarray) -> SeenSkin:
-        """The same with its colours turned so that the person's log(R/G) and log(B/G) become `chroma_mean` (2,)."""
-        turn = chroma_mean - self.colour.chroma_mean
-        shift = (np.array([turn[0], 0.0, turn[1]]) - turn.sum() / 3.0).astype(np.float32)
-        colour = replace(self.colour, mean_log=self.colour.mean_log + shift, chroma_mean=chroma_mean)
-        return replace(self, log_albedo=plus_colour(self.log_albedo, shift), colour=colour)
+    def with_natural_hue(self) -> SeenSkin:
+        """The same with its colours turned so that the person's hue is one that skin has."""
+        turn = natural_chroma(self.colour.chroma_mean) - self.colour.chroma_mean
+        return self.shifted((np.array([turn[0], 0.0, turn[1]]) - turn.sum() / 3.0).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -98,10 +96,10 @@ class ReadView:
         pixels: (H, W, 3) uint8 sRGB; scene: the head in it; log_photo: (M, M, 3) the photo on the texture, full size.
         skin: its colours on the texels; cleaned: (N, N, 3) the same without the light that the fit left.
         typical: (N, N) 0-1, where the colour tells about the skin beside it.
-        log_parts: (N, N, 3) of the albedo model; log_model: the same, as bright as `cleaned`.
+        log_parts: (N, N, 3) of the albedo model; log_model: the same in the light of `cleaned`.
         scalp: what is seen of it; hair_evidence: what that says about hair; brows_log: (3,) colour of the brows.
         margins: of the lids; hidden: (N, N) 0-1, what the photo does not show of them.
-        shift: what was added to the logarithm of the albedo, and is missing in that of the light.
+        shift: (3,) what was added to the logarithm of the albedo, and is missing in that of the light.
     """
 
     pixels: np.ndarray
@@ -117,7 +115,7 @@ class ReadView:
     brows_log: np.ndarray
     margins: LidMargins
     hidden: np.ndarray
-    shift: float
+    shift: np.ndarray
 
     @cached_property
     def hair(self) -> PaintedHair:
@@ -148,8 +146,11 @@ def read_view(
     log_photo = photo_on_texels(pixels, scene, size_px)
     log_parts = with_calm_ears(_log_model(albedo_model, fit, scene.texels.size_px), scene.areas)
     skin = see_skin(log_photo, scene, fit.light, log_parts)
-    shift = _tone_shift(pixels, log_photo, skin, scene, albedo_model, fit.light)
-    skin = skin.with_hue(natural_chroma(skin.colour.chroma_mean)).brightened(shift)
+    face_colours = _skin_and_light(log_photo, skin, scene, albedo_model, fit.light)
+    shift = np.zeros(3, np.float32)
+    if face_colours is not None:
+        shift = skin_shift(pixels, face_colours, read_eye_whites(pixels, landmarks_px))
+    skin = skin.shifted(shift).with_natural_hue()
     scalp = _scalp_view(pixels, skin, scene)
     hair = find_hair(scalp, brow_colour(skin.log_albedo, skin.colour.mean_log, scene, scene.areas.skin))
     locks = hair_on_face(skin.log_albedo, hair, skin.colour, scene, skin.beard)
@@ -158,7 +159,7 @@ def read_view(
     margins = lid_margins(head, scene.texels, scene.neutral, closed)
     hidden = hidden_lids(scene, margins, closed)
     skin = replace(skin, confidence=skin.confidence * (1.0 - hidden))
-    log_model = log_parts + np.float32(shift)
+    log_model = plus_colour(log_parts, shift)
     cleaned = _without_light(skin, scene, log_model)
     typical = smooth_step(scene.projection.facing, *TYPICAL_FACING) * (1.0 - scene.features.brows)
     typical = typical * (1.0 - scene.features.eyes)
@@ -205,23 +206,18 @@ def _log_model(albedo_model: AlbedoModel, fit: CoarseFit, size_px: int) -> np.nd
     return log_from_linear(cv2.resize(linear, (size_px, size_px), interpolation=cv2.INTER_CUBIC))
 
 
-def _tone_shift(
-    pixels: np.ndarray,
-    log_photo: np.ndarray,
-    skin: SeenSkin,
-    scene: PhotographedHead,
-    albedo_model: AlbedoModel,
-    light: torch.Tensor,
-) -> float:
-    """What the skin is brighter than the fit's light makes it, logarithm."""
+def _skin_and_light(
+    log_photo: np.ndarray, skin: SeenSkin, scene: PhotographedHead, albedo_model: AlbedoModel, light: torch.Tensor
+) -> SkinAndLight | None:
+    """The face's colours as the fit shares them; None where hardly any plain skin is seen."""
     plain = skin.confidence * scene.areas.face * (1.0 - scene.features.dark_by_nature) > 0.5
     if plain.sum() < MIN_TONE_TEXELS:
-        return 0.0
+        return None
     mean = albedo_model.texture(torch.zeros_like(albedo_model.basis[:, 0, 0, 0])).cpu().numpy()
     mean = cv2.resize(log_from_linear(mean), scene.texels.inside.shape, interpolation=cv2.INTER_LINEAR)
     small = cv2.resize(log_photo, scene.texels.inside.shape, interpolation=cv2.INTER_AREA)
-    photo, albedo, typical = (float(luminance(values[plain]).mean()) for values in (small, skin.log_albedo, mean))
-    return tone_shift(pixels, photo - albedo, albedo, typical, contre_jour(light))
+    photo, albedo, typical = (values[plain].mean(axis=0) for values in (small, skin.log_albedo, mean))
+    return SkinAndLight(albedo, typical, photo - albedo, contre_jour(light))
 
 
 def _without_light(skin: SeenSkin, scene: PhotographedHead, log_model: np.ndarray) -> np.ndarray:

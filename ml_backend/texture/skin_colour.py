@@ -38,9 +38,14 @@ class SkinColour:
     luminance_mean: float
     luminance_sigma: float
 
-    def brightened(self, shift: float) -> SkinColour:
-        """The same skin with `shift` added to its logarithms."""
-        return replace(self, mean_log=self.mean_log + shift, luminance_mean=self.luminance_mean + shift)
+    def shifted(self, shift: np.ndarray) -> SkinColour:
+        """The same skin with `shift` (3,) added to its logarithms."""
+        return replace(
+            self,
+            mean_log=self.mean_log + shift,
+            chroma_mean=self.chroma_mean + chroma(shift),
+            luminance_mean=self.luminance_mean + float(luminance(shift)),
+        )
 
     def chroma_distance(self, log_colour: np.ndarray) -> np.ndarray:
         """(...,) standard deviations between a colour's chroma and the skin's; dark colours are judged mildly."""

@@ -16,7 +16,14 @@ from ml_backend.coarse.fit_photo import FitOptions
 from ml_backend.head.albedo_model import load_albedo_model
 from ml_backend.head.head_file import load_head
 from ml_backend.tracking.face_tracker import FaceTracker
-from tests.bench.accuracy import mean_head_error, photo_results, smile_mouth_errors, surface_errors, tracker_parity
+from tests.bench.accuracy import (
+    mean_head_error,
+    photo_results,
+    skin_colour_errors,
+    smile_mouth_errors,
+    surface_errors,
+    tracker_parity,
+)
 from tests.bench.machine import describe_machine
 from tests.bench.personal_accuracy import HeldOutErrors
 from tests.bench.speed import Timing, cold_run, tracked_mib, warm_run
@@ -112,6 +119,13 @@ def print_renders(arguments: argparse.Namespace) -> None:
     wide = smile_mouth_errors(head, albedo, tracker, count // 2)
     figures = [f"{len(wide)}", f"{wide.mean():.1f}", f"{np.sqrt((wide**2).mean()):.1f}"]
     print_table("Renders of smiles and laughs: the neutral's mouth, mm", ["faces", "too wide by", "rms"], [figures])
+    skin = skin_colour_errors(head, albedo, tracker, count)
+    figures = zip(("brightness", "log(R/G)", "log(B/G)"), skin.spread, skin.rms, skin.correlation, strict=True)
+    print_table(
+        f"Skin of {skin.faces} synthetic faces under coloured lights: baked texture against the truth, logarithms",
+        ["colour", "spread of the truth", "rms error", "correlation"],
+        [[name, *(f"{value:.2f}" for value in values)] for name, *values in figures],
+    )
 
 
 def print_wrinkles(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from addon.exchange.action_units import shapes_of_action_units
 from addon.exchange.errors import LikenessError
+from ml_backend.coarse.appearance import vertex_uv
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.coarse.fit_photo import FitOptions, fit_photo
 from ml_backend.coarse.surface_error import neutral_vertices, surface_distances
@@ -19,6 +20,10 @@ from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel
 from ml_backend.photo.read_photo import read_photo
 from ml_backend.synthetic.expressions import LAUGH
+from ml_backend.synthetic.sample import SyntheticFaces
+from ml_backend.synthetic.settings import SyntheticSettings
+from ml_backend.texture.bake_texture import bake_texture
+from ml_backend.texture.log_colour import chroma, luminance
 from ml_backend.tracking.face_tracker import FaceTracker
 from ml_backend.tracking.landmark_topology import MOUTH_LEFT, MOUTH_RIGHT
 from tests.bench.synthetic_photos import SyntheticPhoto, random_shape, synthetic_photo
@@ -27,6 +32,8 @@ from tests.bench.synthetic_photos import SyntheticPhoto, random_shape, synthetic
 FIRST_SEED = 90_000
 # a closed smile with the eyes, and the open laugh of the synthetic faces
 SMILE = shapes_of_action_units({6: 1.0, 12: 1.0})
+# rows and columns of textures of which only the skin's mean colour is looked at
+SKIN_TEXTURE_PX = 512
 # a head turned further than this is a full profile; radians
 FULL_PROFILE = 1.05
 
@@ -84,6 +91,44 @@ def smile_mouth_errors(head: HeadModel, albedo: AlbedoModel, tracker: FaceTracke
             for photo, fit in _fits(photos, head, albedo, tracker, FitOptions())
         ]
     )
+
+
+@dataclass(frozen=True)
+class SkinColourErrors:
+    """Skin of baked textures against the true one: of mean logarithmic brightness, log(R/G) and log(B/G), (3,) each.
+
+    Attributes:
+        spread: of the true colours; rms: of the errors; correlation: between both.
+        faces: how many.
+    """
+
+    spread: np.ndarray
+    rms: np.ndarray
+    correlation: np.ndarray
+    faces: int
+
+
+def skin_colour_errors(head: HeadModel, albedo: AlbedoModel, tracker: FaceTracker, count: int) -> SkinColourErrors:
+    """Bake synthetic faces under coloured lights, none far from the front, and measure the colour of their skin."""
+    settings = SyntheticSettings(
+        image_px=448, seed=FIRST_SEED, images_per_person=1, max_yaw=0.5, max_pitch=0.25, occluded_share=0.0
+    )
+    stream = SyntheticFaces(head, albedo, settings)
+    face_uv = vertex_uv(head)[head.masks["face"] > 0.5]
+    found = []
+    for index in range(count):
+        sample = stream.sample(index)
+        faces = tracker.find_faces(sample.image, max_faces=1)
+        if not faces:
+            continue
+        fit = fit_photo(sample.image, faces[0], head, albedo)
+        baked = bake_texture(sample.image, faces[0], head, fit, albedo, SKIN_TEXTURE_PX)
+        true = albedo.at_uv(torch.from_numpy(sample.albedo), face_uv).median(dim=0).values.clamp(min=1e-3)
+        colours = np.log([true.numpy(), baked.part_colours["skin"]])
+        found.append(np.concatenate([luminance(colours)[:, None], chroma(colours)], 1))
+    true, read = np.stack(found, 1)
+    correlation = [np.corrcoef(true[:, part], read[:, part])[0, 1] for part in range(3)]
+    return SkinColourErrors(true.std(0), np.sqrt(((read - true) ** 2).mean(0)), np.array(correlation), len(true))
 
 
 def _fits(
