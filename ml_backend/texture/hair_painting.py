@@ -15,13 +15,16 @@ from ml_backend.texture.photo_projection import smooth_step
 # The hairline wanders by this much around the head's own, metres.
 HAIRLINE_REACH_M = 0.012
 HAIRLINE_SOFTNESS_M = 0.0012
-# Every hairline, photographed or invented, thins out over this distance (Gaussian, some 18 mm in all) into single
-# strands: noise along them, times the second figure, shifts the border at which a strand ends, and the third is the
-# softness of a strand's end and sides, all as parts of the cover; short hairs between them shade the skin by the last.
-THINNING_M = 0.0075
-THINNING_STRANDS = 0.20
+# A hairline thins out over this distance (Gaussian, some 20 mm in all) into single strands: noise along them, times the
+# second figure, shifts the border at which a strand ends, and the third is the softness of a strand's end and sides,
+# all as parts of the cover; short hairs between them, finer than texels, shade the skin by the last: with half of it
+# the strands stood apart like the teeth of a comb.
+THINNING_M = 0.009
+THINNING_STRANDS = 0.16
 STRAND_EDGE = 0.45
-THINNING_SHADE = 0.35
+THINNING_SHADE = 0.60
+# Likeness to hair between which a place that the photo shows goes from bare skin to hair.
+BARE_SKIN = (0.1, 0.4)
 # Hairiness of the surroundings from which photographed hair is believed.
 LONELY_HAIR = (0.0, 0.3)
 # Glossy spots up to this size lie within hair, not on bare skin.
@@ -71,7 +74,10 @@ def paint_hair(view: ScalpView, evidence: HairEvidence, vertices: np.ndarray) ->
     )
     cover = _mixed(_mixed(grown, mirrored_observed, mirrored_trust), observed, trust)
     painted = over(in_colour(evidence.strand_depth * strands), texels.mirrored(detail), mirrored_usable)
-    cover = thinned_hairline(cover, tips, view.areas.skin, THINNING_M * per_m)
+    thinned = thinned_hairline(cover, tips, view.areas.skin, THINNING_M * per_m)
+    # where the photo shows skin beside hair, its own hairline is the right one
+    bare = trust * (1.0 - smooth_step(evidence.looks_like_hair, *BARE_SKIN))
+    cover = _mixed(thinned, np.minimum(thinned, cover), bare)
     return colours + over(painted, detail, usable), cover * view.areas.skin
 
 
