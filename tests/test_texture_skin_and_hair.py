@@ -144,7 +144,7 @@ def test_a_photographed_hairline_stays_where_the_photo_has_it():
     brows = np.log([0.05, 0.03, 0.02]).astype(np.float32)
     view = scalp_view(EVERYWHERE, 1.0)
     places = view.texels.interpolate(vertices)
-    front = (view.areas.scalp > 0.9) & view.texels.inside & (places[..., 2] > -0.02) & (np.abs(places[..., 0]) < 0.03)
+    front = (view.areas.scalp > 0.9) & view.texels.inside & (places[..., 2] > -0.06) & (np.abs(places[..., 0]) < 0.03)
     border = places[front][:, 1].min() + 0.020
     haired = (places[..., 1] > border).astype(np.float32)
     picture = view.log_albedo + in_colour(haired) * (brows - SKIN)
