@@ -54,7 +54,7 @@ _FLESH_RADIUS = (1.0, 0.38, 0.19)
 SURFACES: dict[str, Surface] = {
     SKIN: Surface(
         roughness=0.52,
-        roughness_change={"lips": -0.16, "nose": -0.10, "forehead": -0.07, "neck": 0.05, "scalp": 0.08},
+        roughness_change={"lips": -0.16, "nose": -0.10, "forehead": -0.07, "neck": 0.05, "scalp": 0.24},
         specular=0.35,
         subsurface=0.5,
         scatter_radius=_FLESH_RADIUS,
