@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import torch
 
-from addon.exchange.conventions import JOINT_NAMES
 from ml_backend.coarse.coarse_fit import CoarseFit
 from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel
@@ -16,14 +15,13 @@ from ml_backend.rendering.spherical_harmonics import basis
 from ml_backend.texture.brows import paint_brows
 from ml_backend.texture.completion import complete_skin, skin_grain
 from ml_backend.texture.eyelids import paint_eyelids
-from ml_backend.texture.eyes import fit_eyeball, iris_colour, paint_eyeball
+from ml_backend.texture.eyes import head_eyeballs, iris_colour, paint_eyeball
 from ml_backend.texture.log_colour import LOG_FLOOR, in_colour, log_from_linear, over, srgb_bytes_from_log
 from ml_backend.texture.photographed_head import PhotographedHead
 from ml_backend.texture.read_view import DETAIL_FACTOR, ReadView, SeenSkin, photo_detail, read_view
 from ml_backend.texture.skin_evidence import region_mask
 from ml_backend.texture.teeth import enamel_colour, paint_teeth
 from ml_backend.texture.texel_map import pad_islands
-from ml_backend.tracking import landmark_topology as topology
 from ml_backend.tracking.face_tracker import TrackedFace
 
 # Linear RGB of parts that photos hardly show.
@@ -168,21 +166,14 @@ def _paint_eyes(
     facing_light: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Paint both eyeballs in place; returns iris_left and iris_right, linear RGB."""
-    head = scene.head
     read = {side: iris_colour(pixels, landmarks_px, side == "left", facing_light) for side in ("left", "right")}
     total = sum(readable for _, readable in read.values())
     shared = sum(colour * readable for colour, readable in read.values()) / max(total, 1e-6)
-    joints = head.joints(fit.shape[None])[0].cpu().numpy()
-    marks = head.landmarks_478.on(torch.from_numpy(scene.neutral)[None], head.triangles)[0].cpu().numpy()
+    joints = scene.head.joints(fit.shape[None])[0].cpu().numpy()
     colours = {}
-    for side, (colour, _) in read.items():
+    for side, eye in head_eyeballs(scene.head, scene.neutral, joints).items():
         # eyes of two colours are rare, an iris read wrongly is not: both get what was read best
-        mixed = colour if total < 1e-3 else shared
-        part = head.part_names.index(f"{side}_eye")
-        own = head.part_vertices(f"{side}_eye").cpu().numpy()
-        pupil = marks[topology.LEFT_IRIS[0] if side == "left" else topology.RIGHT_IRIS[0]]
-        upper_lid = marks[list(topology.LEFT_EYE_UPPER if side == "left" else topology.RIGHT_EYE_UPPER)[3]]
-        eye = fit_eyeball(scene.neutral[own], part, joints[JOINT_NAMES.index(f"{side}_eye")], pupil, upper_lid)
+        mixed = read[side][0] if total < 1e-3 else shared
         paint_eyeball(log_albedo, scene.texels, scene.neutral, eye, mixed)
         colours[f"iris_{side}"] = mixed
     return colours

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 
+from addon.exchange.conventions import JOINT_NAMES
+from ml_backend.head.head_model import HeadModel
 from ml_backend.rendering.colour import linear_from_srgb_u8
 from ml_backend.texture.eye_whites import SCLERA
 from ml_backend.texture.face_contours import fill_contours
@@ -25,6 +28,8 @@ SCLERA_CORNER = np.array([0.36, 0.225, 0.19], np.float32)
 LID_SHADE, LID_SHADE_DEPTH = 0.55, 0.24
 # Sine of elevation of the upper margin over the eye's axis, where a head's landmarks do not say: that of a mean head.
 UPPER_MARGIN = 0.15
+# place of the upper margin's middle in the tracker's line of it
+UPPER_LID_MIDDLE = 3
 PUPIL = np.array([0.004, 0.004, 0.004], np.float32)
 # The commonest iris colour, dark brown, for eyes too small to see.
 BROWN_IRIS = np.array([0.085, 0.042, 0.020], np.float32)
@@ -83,6 +88,28 @@ def fit_eyeball(
         return Eyeball(part, joint, gaze, radius)
     towards_lid = (upper_lid - joint) / (np.linalg.norm(upper_lid - joint) + 1e-9)
     return Eyeball(part, joint, gaze, radius, float(towards_lid @ _right_and_up(gaze)[1]))
+
+
+def head_eyeballs(head: HeadModel, vertices: np.ndarray, joints: np.ndarray) -> dict[str, Eyeball]:
+    """Measure both eyeballs of a head.
+
+    Args:
+        head: the head model; vertices: (V, 3) of its neutral, joints: (J, 3) of the same, metres.
+
+    Returns:
+        By side, "left" and "right".
+    """
+    marks = head.landmarks_478.on(torch.from_numpy(vertices)[None], head.triangles)[0].cpu().numpy()
+    eyes = {}
+    for side, (pupil, *_), upper_lid in (
+        ("left", topology.LEFT_IRIS, topology.LEFT_EYE_UPPER), ("right", topology.RIGHT_IRIS, topology.RIGHT_EYE_UPPER),
+    ):  # fmt: skip
+        name = f"{side}_eye"
+        eyes[side] = fit_eyeball(
+            vertices[head.part_vertices(name).cpu().numpy()], head.part_names.index(name),
+            joints[JOINT_NAMES.index(name)], marks[pupil], marks[upper_lid[UPPER_LID_MIDDLE]],
+        )  # fmt: skip
+    return eyes
 
 
 def _right_and_up(gaze: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,16 +6,14 @@ import cv2
 import numpy as np
 import torch
 
-from addon.exchange.conventions import JOINT_NAMES
 from ml_backend.head.albedo_model import AlbedoModel
 from ml_backend.head.head_model import HeadModel
 from ml_backend.texture.bake_texture import DETAIL_FACTOR, MOUTH_RGB
-from ml_backend.texture.eyes import BROWN_IRIS, fit_eyeball, paint_eyeball
+from ml_backend.texture.eyes import BROWN_IRIS, head_eyeballs, paint_eyeball
 from ml_backend.texture.log_colour import log_from_linear, srgb_bytes_from_log
 from ml_backend.texture.skin_evidence import region_mask
 from ml_backend.texture.teeth import ENAMEL, paint_teeth
-from ml_backend.texture.texel_map import TexelMap, pad_islands, texel_map
-from ml_backend.tracking import landmark_topology as topology
+from ml_backend.texture.texel_map import pad_islands, texel_map
 
 
 @torch.no_grad()
@@ -36,18 +34,8 @@ def plain_texture(head: HeadModel, albedo_model: AlbedoModel, size_px: int) -> n
     mouth = np.clip(texels.interpolate(region_mask(head, "inner_mouth")), 0.0, 1.0) * skin
     mouth = cv2.resize(mouth, (size_px, size_px))[..., None]
     log_albedo += (log_from_linear(np.array(MOUTH_RGB, np.float32)) - log_albedo) * mouth
-    _paint_eyes(log_albedo, head, texels)
-    paint_teeth(log_albedo, head, head.skinned.template.numpy(), texels, ENAMEL)
-    return pad_islands(srgb_bytes_from_log(log_albedo), texels)
-
-
-def _paint_eyes(log_albedo: np.ndarray, head: HeadModel, texels: TexelMap) -> None:
-    template = head.skinned.template
-    vertices = template.numpy()
-    joints = head.joints(torch.zeros(1, head.num_shape))[0].numpy()
-    pupils = head.landmarks_478.on(template[None], head.triangles)[0].numpy()
-    for side, iris in (("left", topology.LEFT_IRIS[0]), ("right", topology.RIGHT_IRIS[0])):
-        part = head.part_names.index(f"{side}_eye")
-        own = head.part_vertices(f"{side}_eye").numpy()
-        eye = fit_eyeball(vertices[own], part, joints[JOINT_NAMES.index(f"{side}_eye")], pupils[iris])
+    vertices = head.skinned.template.numpy()
+    for eye in head_eyeballs(head, vertices, head.joints(torch.zeros(1, head.num_shape))[0].numpy()).values():
         paint_eyeball(log_albedo, texels, vertices, eye, BROWN_IRIS)
+    paint_teeth(log_albedo, head, vertices, texels, ENAMEL)
+    return pad_islands(srgb_bytes_from_log(log_albedo), texels)
