@@ -26,10 +26,10 @@ from ml_backend.tracking.face_tracker import TrackedFace
 
 # Linear RGB of parts that photos hardly show.
 LASHES_RGB = (0.012, 0.009, 0.008)
-MOUTH_RGB = (0.16, 0.045, 0.04)
+MOUTH_RGB = (0.22, 0.07, 0.06)
 # Light falls into an open mouth through its opening alone: behind the front of its inner side it fades to 1/e over this
 # depth. Ray tracers find most of that themselves; viewports, which let the sky through cheeks, do not.
-MOUTH_FADE_M, MOUTH_FRONT_M = 0.030, 0.010
+MOUTH_FADE_M, MOUTH_FRONT_M = 0.060, 0.015
 
 
 @dataclass(frozen=True)
