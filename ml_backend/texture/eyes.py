@@ -10,9 +10,8 @@ import torch
 
 from addon.exchange.conventions import JOINT_NAMES
 from ml_backend.head.head_model import HeadModel
-from ml_backend.rendering.colour import linear_from_srgb_u8
+from ml_backend.texture.eye_patch import eye_patch
 from ml_backend.texture.eye_whites import SCLERA
-from ml_backend.texture.face_contours import fill_contours
 from ml_backend.texture.part_painting import paint_part
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.texel_map import TexelMap
@@ -133,28 +132,14 @@ def iris_colour(
     Returns:
         (3,) linear RGB without light, and 0-1 how readable it was.
     """
-    centre_index, *ring = topology.LEFT_IRIS if left else topology.RIGHT_IRIS
-    opening = topology.LEFT_EYE if left else topology.RIGHT_EYE
-    centre = landmarks_px[centre_index]
-    radius = float(np.median(np.linalg.norm(landmarks_px[ring] - centre, axis=1)))
-    height, width = pixels.shape[:2]
-    readable = float(smooth_step(np.float64(radius), *READABLE_IRIS_PX))
-    low = np.floor(centre - 1.2 * radius - 1).astype(int)
-    high = np.ceil(centre + 1.2 * radius + 1).astype(int)
-    if readable == 0.0 or (low < 0).any() or high[0] > width or high[1] > height:
+    eye = eye_patch(pixels, landmarks_px, left, READABLE_IRIS_PX[0])
+    if eye is None:
         return BROWN_IRIS, 0.0
-    # magnified, so that rings and outlines cut small irises smoothly
-    zoom = max(1.0, 24.0 / radius)
-    patch = linear_from_srgb_u8(pixels[low[1] : high[1], low[0] : high[0]])
-    patch = cv2.resize(patch, None, fx=zoom, fy=zoom)
-    local = (landmarks_px - low) * zoom
-    rows, columns = np.mgrid[: patch.shape[0], : patch.shape[1]] + 0.5
-    distance = np.hypot(columns - local[centre_index, 0], rows - local[centre_index, 1]) / (radius * zoom)
-    seen = fill_contours(local, (opening,), *patch.shape[:2], grow=-0.12 * radius * zoom)
-    used = (distance > 0.45) & (distance < 0.85) & (seen > 0.5)
-    if used.sum() < 0.04 * (radius * zoom) ** 2:
+    readable = float(smooth_step(np.float64(eye.photo_radius_px), *READABLE_IRIS_PX))
+    used = (eye.distance > 0.45) & (eye.distance < 0.85) & eye.opening
+    if used.sum() < 0.04 * eye.radius_px**2:
         return BROWN_IRIS, 0.0
-    colours = patch[used]
+    colours = eye.colour[used]
     brightness = colours.mean(axis=1)
     # reflections, of a window often two fifths of the iris, are brightest, lashes and the pupil's edge darkest
     middle = (brightness >= np.quantile(brightness, 0.10)) & (brightness <= np.quantile(brightness, 0.50))
