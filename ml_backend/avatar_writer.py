@@ -255,7 +255,7 @@ def avatar_head(head: HeadModel, shape: torch.Tensor, expression: torch.Tensor, 
 
 def _avatar_parameters(fit: CoarseFit, texture: BakedTexture) -> AvatarParameters:
     # the texture may be of another colour than the fit's albedo; the light makes up for it
-    light = fit.light * torch.from_numpy(texture.light_scale)
+    light = fit.light.cpu() * torch.from_numpy(texture.light_scale)
     return AvatarParameters(
         *(value.cpu().numpy().astype(np.float32) for value in (fit.shape, fit.expression, fit.pose, light, fit.albedo))
     )

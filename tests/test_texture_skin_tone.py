@@ -100,14 +100,8 @@ def eye_photo(white: np.ndarray, skin: np.ndarray, radius: float) -> tuple[np.nd
         landmarks[list(ring)] = place + radius * np.stack([np.cos(quarter), np.sin(quarter)], 1)
         outline = np.round(landmarks[list(eye)] * 16).astype(np.int32)
         cv2.fillPoly(linear, [outline], white.tolist(), shift=4)
-        cv2.circle(
-            linear,
-            tuple(np.round(place * 16).astype(int).tolist()),
-            round(radius * 16),
-            (0.05, 0.03, 0.02),
-            -1,
-            shift=4,
-        )
+        middle = np.round(place * 16).astype(int).tolist()
+        cv2.circle(linear, middle, round(radius * 16), (0.05, 0.03, 0.02), -1, shift=4)
     return srgb_u8_from_linear(linear), landmarks
 
 

@@ -48,8 +48,9 @@ class Surface:
 # Mean free paths of skin are 3.7, 1.4 and 0.7 mm (Jensen et al. 2001, table 1, skin1), somewhat less here, since the
 # texture, taken from a photo, already shows light that went through skin. Skin's index of refraction is 1.4 (0.028
 # reflected head-on, a level of 0.35). Regional roughness follows Weyrich et al. 2006: the forehead, nose and lips shine
-# more than the cheeks. The rest was set by eye. Eyes shine by the tear film alone, whose index of 1.336 sends 2.1% back
-# head-on: a base that shone as well would send back four times as much of the sky, and the pupil would look grey.
+# more than the cheeks; the scalp, mostly painted hair, would look like plastic. The rest was set by eye. Eyes shine by
+# the tear film alone, whose index of 1.336 sends 2.1% back head-on: a base that shone as well would send back four
+# times as much of the sky, and the pupil would look grey.
 _FLESH_RADIUS = (1.0, 0.38, 0.19)
 SURFACES: dict[str, Surface] = {
     SKIN: Surface(

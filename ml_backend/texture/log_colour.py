@@ -63,6 +63,11 @@ def chroma(log_colour: np.ndarray) -> np.ndarray:
     return np.stack([log_colour[..., 0] - log_colour[..., 1], log_colour[..., 2] - log_colour[..., 1]], axis=-1)
 
 
+def of_chroma(log_chroma: np.ndarray) -> np.ndarray:
+    """(3,) the logarithmic colour of a log(R/G) and log(B/G) (2,) whose `luminance` is 0."""
+    return np.array([log_chroma[0], 0.0, log_chroma[1]]) - log_chroma.sum() / 3.0
+
+
 def in_colour(field: np.ndarray) -> np.ndarray:
     """(H, W, 3) a field (H, W) three times: numpy multiplies colours by it faster than by a short last axis of 1."""
     return cv2.merge([field, field, field])

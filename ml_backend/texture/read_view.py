@@ -21,7 +21,7 @@ from ml_backend.texture.eyelids import LidMargins, closed_eyes, hidden_lids, lid
 from ml_backend.texture.hair import HairEvidence, ScalpView, find_hair
 from ml_backend.texture.hair_painting import paint_hair
 from ml_backend.texture.locks import hair_on_face
-from ml_backend.texture.log_colour import log_from_linear, luminance, plus_colour, with_calm_colour
+from ml_backend.texture.log_colour import log_from_linear, luminance, of_chroma, plus_colour, with_calm_colour
 from ml_backend.texture.pale_halo import find_pale_halo
 from ml_backend.texture.photo_projection import smooth_step
 from ml_backend.texture.photographed_head import PhotographedHead, photo_on_texels, photographed_head
@@ -77,7 +77,7 @@ class SeenSkin:
     def with_natural_hue(self) -> SeenSkin:
         """The same with its colours turned so that the person's hue is one that skin has."""
         turn = natural_chroma(self.colour.chroma_mean) - self.colour.chroma_mean
-        return self.shifted((np.array([turn[0], 0.0, turn[1]]) - turn.sum() / 3.0).astype(np.float32))
+        return self.shifted(of_chroma(turn).astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 from ml_backend.rendering.colour import linear_from_srgb_u8
 from ml_backend.rendering.spherical_harmonics import basis
 from ml_backend.texture.eye_whites import SCLERA, EyeWhites
+from ml_backend.texture.log_colour import chroma, luminance, of_chroma
 
 # Light on the face, as a logarithm over that of a well-exposed photo: own choice after looking at some thirty
 # portraits; faces in front of windows lie 0.8 under it. And people's skin tones around the albedo model's mean.
@@ -42,9 +43,6 @@ WHITES_HUE_SIGMAS = (0.12, 0.50)
 WHITES_BRIGHTNESS_SIGMAS = (0.35, 0.90)
 # Which of the one-sided evidence is on its sure side is settled after a few rounds.
 ROUNDS = 8
-# (brightness, log(R/G), log(B/G)) of logarithmic linear RGB, and back.
-_TO_TONE = np.array([[1 / 3, 1 / 3, 1 / 3], [1.0, -1.0, 0.0], [0.0, -1.0, 1.0]])
-_FROM_TONE = np.linalg.inv(_TO_TONE)
 # Where skin lies in log(R/G) and log(B/G) of linear sRGB: own choice, worked out from CIELAB lightness 35 to 70, chroma
 # 16 to 25 and hue angles of 45 to 65 degrees, with some room.
 SKIN_RED, SKIN_BLUE = (0.40, 0.85), (-0.70, -0.22)
@@ -102,12 +100,12 @@ def skin_shift(pixels: np.ndarray, face: SkinAndLight, whites: EyeWhites | None 
     Source: own derivation; the most likely skin under Gaussian priors of skin and light (one-sided for the whites),
     along the line of equal product.
     """
-    skin, typical, light = (_TO_TONE @ colour for colour in (face.skin, face.typical, face.light))
+    skin, typical, light = (_tone(colour) for colour in (face.skin, face.typical, face.light))
     expected = np.log(EXPOSED_LIGHT * _exposure(pixels) ** EXPOSURE_POWER) - face.dimmed
     rows, goals = _prior_rows(skin - typical, light - np.array([expected, 0.0, 0.0]))
     shift = np.linalg.lstsq(rows, goals, rcond=None)[0]
     if whites is not None:
-        evidence, wanted = _whites_evidence(skin, light, whites)
+        evidence, wanted = _whites_evidence(light, whites)
         for _ in range(ROUNDS):
             # beyond what the whites allow when the skin would take less of the red and more of the brightness
             beyond = np.array([shift[0] > wanted[0], shift[1] < wanted[1], shift[2] > wanted[2]])
@@ -116,7 +114,13 @@ def skin_shift(pixels: np.ndarray, face: SkinAndLight, whites: EyeWhites | None 
                 np.concatenate([rows, np.diag(precise)]), np.concatenate([goals, precise * wanted]), rcond=None
             )[0]
     low, high = np.array([LIMITS, (-HUE_LIMIT, HUE_LIMIT), (-HUE_LIMIT, HUE_LIMIT)]).T
-    return (_FROM_TONE @ np.clip(shift, low, high)).astype(np.float32)
+    brightness, *hue = np.clip(shift, low, high)
+    return (brightness + of_chroma(np.array(hue))).astype(np.float32)
+
+
+def _tone(log_colour: np.ndarray) -> np.ndarray:
+    """(3,) brightness, log(R/G), log(B/G) of a logarithmic colour (3,)."""
+    return np.array([luminance(log_colour), *chroma(log_colour)])
 
 
 def _exposure(pixels: np.ndarray) -> float:
@@ -147,8 +151,8 @@ def _prior_rows(tone: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.nda
     return np.concatenate([of_skin, of_light]), np.concatenate([-of_skin @ tone, of_light @ light])
 
 
-def _whites_evidence(skin: np.ndarray, light: np.ndarray, whites: EyeWhites) -> tuple[np.ndarray, np.ndarray]:
+def _whites_evidence(light: np.ndarray, whites: EyeWhites) -> tuple[np.ndarray, np.ndarray]:
     """What the whites say of the shift (3,): its precision (3, 2) beyond and within, and where it is wanted (3,)."""
-    told = _TO_TONE @ (whites.log_colour - np.log(SCLERA))
+    told = _tone(whites.log_colour - np.log(SCLERA))
     spreads = np.array([WHITES_BRIGHTNESS_SIGMAS, WHITES_HUE_SIGMAS, WHITES_HUE_SIGMAS])
     return np.sqrt(whites.readable) / spreads, light - told

@@ -1,6 +1,7 @@
 """Prints every figure that the product promises, as tables, with the machine they come from.
 
-`python build.py bench` runs all of it (about ten minutes on two cores); `--only` picks parts; `--quick` fewer renders.
+`python build.py bench` runs all of it (hours: `personal` alone takes 70 minutes of a core); `--only` picks
+parts; `--quick` measures fewer renders and people.
 """
 
 from __future__ import annotations
